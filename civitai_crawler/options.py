@@ -1,0 +1,186 @@
+"""Our own settings: every ``CIVITAI_*`` name with its default, its meaning and its check.
+
+A value comes from ``-s NAME=value``, the environment, ``.env`` or a settings module, in this order.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from civitai_crawler.exceptions import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+PREFIX = "CIVITAI_"
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(str(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise ValueError("expected an address like https://civitai.com")
+    return str(value).rstrip("/")
+
+
+def _number(minimum: float) -> Callable[[Any], float]:
+    def parse(value: Any) -> float:
+        number = float(value)
+        if not minimum <= number < float("inf"):
+            raise ValueError(f"expected a number of at least {minimum:g}")
+        return number
+
+    return parse
+
+
+def _whole(minimum: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        number = int(value)
+        if number < minimum:
+            raise ValueError(f"expected a whole number of at least {minimum}")
+        return number
+
+    return parse
+
+
+def _flag(value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text in ("true", "1", "yes", "on"):
+        return True
+    if text in ("false", "0", "no", "off", "", "none"):
+        return False
+    raise ValueError("expected true or false")
+
+
+def _subset(*allowed: str) -> Callable[[Any], list[str]]:
+    def parse(value: Any) -> list[str]:
+        words = words_of(value)
+        if wrong := [word for word in words if word not in allowed]:
+            raise ValueError(f"{wrong[0]!r} is none of {', '.join(allowed)}")
+        return words
+
+    return parse
+
+
+def _one_of(*allowed: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(f"expected one of {', '.join(allowed)}")
+        return str(value)
+
+    return parse
+
+
+def words_of(value: Any) -> list[str]:
+    """Split a comma list (or take a list) into its words; ``none`` and empty text are no words."""
+    words = value.split(",") if isinstance(value, str) else list(value or ())
+    return [word.strip() for word in words if word.strip() not in ("", "none")]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting."""
+
+    name: str
+    default: Any
+    parse: Callable[[Any], Any]
+    meaning: str
+    secret: bool = False
+
+
+OPTIONS = {
+    option.name: option
+    for option in (
+        Option(
+            "CIVITAI_BASE_URL",
+            "https://civitai.com",
+            _url,
+            "the site; https://civitai.red shows mature content to signed-in users",
+        ),
+        Option(
+            "CIVITAI_MEDIA_URL",
+            "https://image.civitai.com/xG1nkqKTMzGDvpLrqFT7WA",
+            _url,
+            "where originals of images and videos are fetched, with the site's bucket",
+        ),
+        Option(
+            "CIVITAI_REQUEST_INTERVAL",
+            1.5,
+            _number(0),
+            "seconds between the starts of two requests to the site",
+        ),
+        Option(
+            "CIVITAI_RETRY_TIMES", 5, _whole(0), "further tries of a request before it is a failure"
+        ),
+        Option(
+            "CIVITAI_IDLE_TIMEOUT",
+            60,
+            _number(1),
+            "seconds without a byte after which a download is taken up anew",
+        ),
+        Option(
+            "CIVITAI_BATCH_SIZE", 20, _whole(1), "tRPC calls in one request; 1 turns batches off"
+        ),
+        Option("CIVITAI_COOKIES", "", str, "a signed-in browser's Cookie header", secret=True),
+        Option("CIVITAI_COOKIES_FILE", "", str, "the same as a Netscape cookies.txt"),
+        Option("CIVITAI_API_KEY", "", str, "an API key of your account", secret=True),
+        Option(
+            "CIVITAI_REQUIRE_LOGIN",
+            "false",
+            _flag,
+            "refuse to start without a credential that the site accepts",
+        ),
+        Option("CIVITAI_ARCHIVE", "archive", str, "the folder that holds the archives"),
+        Option(
+            "CIVITAI_EXCLUDE",
+            "poi,minor",
+            _subset("poi", "minor"),
+            "flagged content that is left out: real persons, minors",
+        ),
+        Option(
+            "CIVITAI_FEED_FORMAT",
+            "jsonlines",
+            _one_of("jsonlines", "csv"),
+            "format of the archive's feeds: jsonlines or csv",
+        ),
+        Option(
+            "CIVITAI_DOWNLOAD",
+            "images,files",
+            _subset("images", "files"),
+            "what is downloaded beside the records (the download argument)",
+        ),
+        Option("CIVITAI_FILE_TYPES", "", words_of, "only files of these types (Model, VAE ...)"),
+        Option("CIVITAI_FORMATS", "", words_of, "only files of these formats (SafeTensor ...)"),
+        Option("CIVITAI_FP", "", words_of, "only files of these precisions (fp16 ...)"),
+        Option("CIVITAI_MAX_SIZE", 0, _whole(0), "only files of at most so many bytes; 0: all"),
+        Option("CIVITAI_PRIMARY_ONLY", "false", _flag, "only the primary file of a version"),
+    )
+}
+
+
+def defaults(*sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every setting: of the first of *sources* that has it, else its default."""
+    found = {name: option.default for name, option in OPTIONS.items()}
+    for source in reversed(sources):
+        found.update({name: value for name, value in source.items() if name in OPTIONS and value})
+    return found
+
+
+def check(settings: Mapping[str, Any], names: Iterable[str] = ()) -> None:
+    """Raise :class:`UsageError` for a ``CIVITAI_*`` name that does not exist or does not parse.
+
+    *names* are further names to look at, such as those of the environment.
+    """
+    for name in {*settings, *names}:
+        if name.startswith(PREFIX) and name not in OPTIONS:
+            near = difflib.get_close_matches(name, OPTIONS, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise UsageError(f"There is no setting {name}.{hint}")
+    for name, option in OPTIONS.items():
+        try:
+            option.parse(settings.get(name, option.default))
+        except (ValueError, TypeError) as error:
+            shown = "its value" if option.secret else repr(settings.get(name))
+            raise UsageError(f"{name} cannot be {shown}: {error}.") from error
