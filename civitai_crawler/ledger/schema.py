@@ -1,0 +1,88 @@
+"""The tables of the ledger and the opening of its file."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from civitai_crawler.exceptions import CivitaiError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Raised by one whenever a table changes its meaning; a ledger of another number is refused.
+FORMAT = 1
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS requests (
+    id INTEGER PRIMARY KEY,
+    fingerprint BLOB UNIQUE,      -- NULL: never filtered
+    lane TEXT NOT NULL,           -- site: answered by the site; file: one row, one big download
+    stage INTEGER NOT NULL,       -- a stage starts when every earlier one is done
+    priority INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    data TEXT,                    -- the original request as JSON, without secrets; NULL once done
+    error TEXT
+);
+CREATE INDEX IF NOT EXISTS requests_next
+    ON requests (lane, stage, priority DESC, id) WHERE state = 0;
+CREATE TABLE IF NOT EXISTS items (
+    kind TEXT, id TEXT, parent TEXT, PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS items_parent ON items (kind, parent) WHERE parent IS NOT NULL;
+CREATE TABLE IF NOT EXISTS feeds (path TEXT PRIMARY KEY, length INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS media (
+    kind TEXT, id INTEGER, path TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
+    verified TEXT, content_type TEXT, PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS paths (folded TEXT PRIMARY KEY, path TEXT, kind TEXT, id INTEGER)
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS marks (kind TEXT, id TEXT, value TEXT, PRIMARY KEY (kind, id))
+    WITHOUT ROWID;
+"""
+
+
+class LedgerError(CivitaiError):
+    """The ledger's file cannot be used. Raised when a job is opened."""
+
+
+def connect(folder: Path | None) -> sqlite3.Connection:
+    """Open (or make) the ledger in *folder*, private to the user; ``None`` keeps it in memory."""
+    try:
+        if folder is None:
+            db = sqlite3.connect(":memory:", isolation_level=None)
+        else:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.chmod(0o700)
+            file = folder / "ledger.sqlite"
+            file.touch(mode=0o600)
+            db = sqlite3.connect(file, isolation_level=None, timeout=1)
+        _prepare(db)
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise LedgerError(
+                f"Another crawl is using the job folder {folder}; let it end first."
+            ) from error
+        raise LedgerError(f"The job folder {folder} cannot be used: {error}.") from error
+    except (OSError, sqlite3.Error) as error:
+        raise LedgerError(f"The job folder {folder} cannot be used: {error}.") from error
+    return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    # One process owns a job: a second one fails here instead of doubling its work.
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("COMMIT")
+    found = db.execute("PRAGMA user_version").fetchone()[0]
+    if found not in (0, FORMAT):
+        raise LedgerError(
+            f"The job folder was written by another version (format {found}, this one reads "
+            f"{FORMAT}); finish it with that version or remove the folder to start anew."
+        )
+    db.executescript(_TABLES)
+    db.execute(f"PRAGMA user_version = {FORMAT}")
