@@ -108,8 +108,9 @@ RULES: tuple[Rule, ...] = (
     Rule(OK, "*", _always, "accept", "", ""),
     # A batch whose calls all failed alike; its errors belong to the calls, not to the request.
     Rule(CLIENT, "trpc", symptoms.is_batch_of_errors, "accept", "", ""),
-    Rule(_one(400), "storage", _always, "retry", "storage_refused",
-         "The file host refuses the signed link.", tries=3),
+    # The handler has asked the site for fresh links by then.
+    Rule(_one(400), "storage", _always, "fail", "storage_refused",
+         "The file host refuses the signed link."),
     Rule(_one(400), "*", _always, "fail", "bad_request",
          "The server does not understand the request.", final=True),
     Rule(_one(401), "download", symptoms.downloads_disabled, "fail", "downloads_disabled",
@@ -126,10 +127,8 @@ RULES: tuple[Rule, ...] = (
          "The site refuses all downloads to this address or account."),
     Rule(_one(403), SITE, _always, "fail", "no_access",
          "The site refuses this to the account, or to visitors without one."),
-    Rule(_one(401), "storage", _always, "retry", "storage_refused",
-         "The file host refuses the signed link.", tries=3),
-    Rule(_one(403), "storage", _always, "retry", "storage_refused",
-         "The file host refuses the signed link.", tries=3),
+    Rule(range(401, 404), "storage", _always, "fail", "storage_refused",
+         "The file host refuses the signed link."),
     Rule(range(401, 404), "*", _always, "fail", "no_access",
          "The server refuses access."),
     # The download call also says 404 when it cannot reach its storage: never deleted for good.
@@ -142,8 +141,8 @@ RULES: tuple[Rule, ...] = (
     Rule(_one(408), "*", _always, "retry", "server_error", "The server ran out of time."),
     Rule(_one(410), "download", _always, "fail", "archived",
          "The model is archived, its files are not served.", final=True),
-    Rule(_one(410), "storage", _always, "retry", "storage_refused",
-         "The signed link has expired.", tries=3),
+    Rule(_one(410), "storage", _always, "fail", "storage_refused",
+         "The file host says that the signed link has expired."),
     Rule(_one(410), "*", _always, "fail", "not_found", "It is gone for good.", final=True),
     # Three different "too many".
     Rule(_one(429), DATA, symptoms.page_cap, "fail", "bad_request",

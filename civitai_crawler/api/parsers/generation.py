@@ -104,12 +104,12 @@ def _unwrapped(meta: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def _is_hidden(item: GenerationData, told: bool | None) -> bool:  # noqa: FBT001 - a tri-state
     """Tell whether parameters that the answer does not hold exist; ``told`` are the site's flags.
 
-    Resources with a strength come from parameters. Resources without one can have been named by
-    hand, so these only count while no flag is known and the site refuses a remix.
+    Resources alone do not tell: they can have been named by hand. They count only while no flag is
+    known and the site refuses a remix.
     """
-    if told or any(resource.strength is not None for resource in item.resources):
-        return True
-    return told is None and bool(item.resources) and item.can_remix is False
+    if told is not None:
+        return told
+    return bool(item.resources) and item.can_remix is False
 
 
 def _resources(fields: Fields) -> tuple[list[Resource], dict[str, Any]]:
