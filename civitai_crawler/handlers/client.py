@@ -1,0 +1,159 @@
+"""The HTTP client of the streaming downloads: paced hops, and errors that name no link."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import aiohttp
+from scrapy.exceptions import (
+    CannotResolveHostError,
+    DownloadConnectionRefusedError,
+    DownloadFailedError,
+    DownloadTimeoutError,
+    ResponseDataLossError,
+)
+
+from civitai_crawler.handlers import hops
+
+if TYPE_CHECKING:
+    from scrapy import Request
+    from scrapy.settings import BaseSettings
+
+    from civitai_crawler.handlers.pacing import Pacer
+
+_CONNECT_TIMEOUT = 30.0
+_DEFAULT_IDLE = 60.0
+_READ_BUFFER = 1 << 18
+_AUTO_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+@dataclass(slots=True)
+class Hop:
+    """The last answer of a chain of redirects, its body unread."""
+
+    answer: aiohttp.ClientResponse
+    host: str
+    """Host that gave it."""
+    on_site: bool
+    """The site itself gave it."""
+    led_by_site: bool
+    """Another host gave it, to which the site had redirected."""
+    site_cookies: list[str] = field(default_factory=list)
+    """``Set-Cookie`` of the site's own answers on the way."""
+
+    @property
+    def is_site_page(self) -> bool:
+        """A web page by the site, which is never the file."""
+        return self.on_site and "html" in self.answer.headers.get("Content-Type", "").lower()
+
+
+class Client:
+    """One aiohttp session, opened with the first request because it needs the running loop."""
+
+    def __init__(self, settings: BaseSettings, pacer: Pacer) -> None:
+        self._pacer = pacer
+        self._idle = settings.getfloat("CIVITAI_IDLE_TIMEOUT", _DEFAULT_IDLE)
+        self._verify = settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES")
+        self._environment = settings.getbool("HTTPPROXY_ENABLED")
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def follow(self, request: Request, offset: int, known: str | None) -> Hop:
+        """Send *request* and go where it leads; gives the last answer, to be closed by the caller.
+
+        :param offset: bytes already here; with *known*, the validator of the file they belong to,
+            only the rest is asked for.
+        """
+        site = self._pacer.site
+        url, cookies = request.url, list[str]()
+        for _ in range(hops.MAX_HOPS):
+            host, on_site = urlsplit(url).hostname or "", site.holds(url)
+            started = time.monotonic()
+            answer = await self._send(request, url, offset, known)
+            if on_site:
+                cookies += answer.headers.getall("Set-Cookie", [])
+            else:
+                request.meta["download_latency"] = time.monotonic() - started
+            onward = hops.target(url, answer, site)
+            if onward is None:
+                led = site.holds(request.url) and not on_site
+                return Hop(answer, host, on_site=on_site, led_by_site=led, site_cookies=cookies)
+            answer.release()
+            url = onward
+        raise DownloadFailedError("The download was redirected too often.")
+
+    async def _send(
+        self, request: Request, url: str, offset: int, known: str | None
+    ) -> aiohttp.ClientResponse:
+        headers = hops.headers(request, url, self._pacer.site)
+        if offset and known is not None:
+            headers |= {"Range": f"bytes={offset}-", "If-Range": known}
+        failure: Exception
+        try:
+            return await self._opened().request(
+                request.method,
+                hops.address(url),
+                headers=headers,
+                proxy=hops.proxy(request, url, environment=self._environment),
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            failure = translated(error, urlsplit(url).hostname or "")
+        raise failure
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._tls()),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                read_bufsize=_READ_BUFFER,
+                skip_auto_headers=_AUTO_HEADERS,
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=self._idle
+                ),
+                middlewares=(self._paced,),
+            )
+        return self._session
+
+    async def _paced(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        # aiohttp repeats a request whose connection breaks; that repeat passes here as well.
+        if not self._pacer.is_site(str(request.url)):
+            return await handler(request)
+        start = await self._pacer.turn(cold=True)
+        answer = await handler(request)
+        self._pacer.answered(start)
+        return answer
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()  # honours SSL_CERT_FILE
+        if not self._verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def translated(error: Exception, host: str) -> Exception:
+    """Give Scrapy's exception for aiohttp's, with nothing of its text: that can hold the link.
+
+    To be raised outside of the ``except`` block, else the original goes along as its context.
+    """
+    kind = type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return CannotResolveHostError(f"The name {host} was not found.")
+    if isinstance(error, TimeoutError):
+        return DownloadTimeoutError(f"{host} was silent for too long.")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return ResponseDataLossError(f"{host} ended the body early.")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return DownloadConnectionRefusedError(f"No connection to {host} ({kind}).")
+    return DownloadFailedError(f"{host} or the way to it failed ({kind}).")

@@ -1,0 +1,255 @@
+"""The pace to the site, kept at the last await before the socket.
+
+Everything that a request can go through on its way (slots, retries, redirects, media pipelines,
+robots.txt) ends in the download handler, so nothing gets past the pacer, and a pause asked for by
+the site holds whatever has not been sent yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from scrapy.core.downloader.handlers.base import BaseDownloadHandler
+from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
+from scrapy.exceptions import DownloadCancelledError
+from scrapy.utils.misc import build_from_crawler
+
+from civitai_crawler.exceptions import UsageError
+from civitai_crawler.handlers.site import Site
+from civitai_crawler.handlers.streaming import StreamingDownloads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from scrapy import Request
+    from scrapy.crawler import Crawler
+    from scrapy.http import Response
+    from scrapy.statscollectors import StatsCollector
+
+#: Seconds that requests may get closer to each other on the way to the server, and the share of
+#: the interval that they cost at most.
+MARGIN, MARGIN_SHARE = 0.02, 0.02
+#: Seconds that a request on a new connection may be late at the server, and the share of the
+#: interval that is allowed for it at most.
+LATE, LATE_SHARE = 0.15, 0.25
+#: How much slower than asked for the pace gets at most.
+SLOWEST = 8.0
+#: Good answers after which a slowed pace is the normal one again.
+RECOVERY = 30
+#: A pause looks this often, in seconds, whether the crawl is being stopped.
+_LOOK = 0.5
+_DEFAULT_INTERVAL = 1.5
+
+
+async def pause(seconds: float, stopping: Callable[[], bool]) -> None:
+    """Sleep; raises DownloadCancelledError soon after *stopping* tells that the crawl ends."""
+    due = time.monotonic() + seconds
+    while (left := due - time.monotonic()) > 0:
+        if stopping():
+            raise DownloadCancelledError("The crawl is stopping.")
+        await asyncio.sleep(min(left, _LOOK))
+
+
+class Pacer:
+    """Hands out turns, first come first served, at least *interval* seconds apart.
+
+    :param interval: seconds between the starts of two requests.
+    :param margin: seconds added to it, because a late start followed by a punctual one would be
+        too close together at the server; by default 2 % of the interval, at most 0.02.
+    :param site: what the turns are for.
+    :param stats: gets ``civitai/pacer/turns`` and ``civitai/pacer/min_gap`` (seconds).
+    :param stopping: tells that the crawl ends; who still waits then gets DownloadCancelledError.
+    """
+
+    _pacers: WeakKeyDictionary[Crawler, Pacer] = WeakKeyDictionary()
+
+    def __init__(
+        self,
+        interval: float = _DEFAULT_INTERVAL,
+        margin: float | None = None,
+        *,
+        site: Site | None = None,
+        stats: StatsCollector | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.interval = interval
+        self.margin = min(MARGIN, interval * MARGIN_SHARE) if margin is None else margin
+        self.site = site or Site()
+        #: How often in a row the site has asked for a pause.
+        self.streak = 0
+        #: Start times of the last turns, ``time.monotonic()``.
+        self.starts: deque[float] = deque(maxlen=10_000)
+        #: The shortest time between two turns so far.
+        self.min_gap = math.inf
+        self._stats = stats
+        self._crawl_stops = stopping
+        self._ended = False
+        self._lock = asyncio.Lock()
+        self._held_until = -math.inf
+        self._cold = True
+        self._watched = -math.inf
+        self._late = 0.0
+        self._factor = 1.0
+        self._step = 0.0
+
+    @classmethod
+    def of(cls, crawler: Crawler) -> Pacer:
+        """Give the one pacer of *crawler*; raises UsageError for settings that make no pace."""
+        if crawler not in cls._pacers:
+            cls._pacers[crawler] = cls(
+                _interval(crawler.settings.get("CIVITAI_REQUEST_INTERVAL", _DEFAULT_INTERVAL)),
+                site=Site.of(crawler.settings),
+                stats=crawler.stats,
+                stopping=_stopping(crawler),
+            )
+        return cls._pacers[crawler]
+
+    def is_site(self, url: str) -> bool:
+        """Tell whether *url* needs a turn: scheme, host and port of the base URL."""
+        return self.site.holds(url)
+
+    @property
+    def pace(self) -> float:
+        """Seconds between two starts now."""
+        return (self.interval + self.margin) * self._factor
+
+    @property
+    def held(self) -> bool:
+        """The site has asked for a pause that is not over."""
+        return time.monotonic() < self._held_until
+
+    def stopping(self) -> bool:
+        """Tell that the crawl ends: nothing needs to be sent any more."""
+        return self._ended or self._crawl_stops()
+
+    def end(self) -> None:
+        """Send all away who wait for their turn, and everybody after them."""
+        self._ended = True
+
+    async def turn(self, *, cold: bool = False) -> float:
+        """Wait until a request may start, and give the time of its start.
+
+        Raises DownloadCancelledError when the crawl ends.
+
+        :param cold: the request opens a connection of its own, so that it arrives late; the next
+            one waits for that much more (:meth:`answered` tells how late at most).
+        """
+        async with self._lock:
+            while (left := self._due() - time.monotonic()) > 0:
+                await pause(left, self.stopping)
+            if self.stopping():
+                raise DownloadCancelledError("The crawl is stopping.")
+            return self._note(time.monotonic(), cold=cold)
+
+    def answered(self, start: float) -> None:
+        """Take note that the request of *start* has reached the site: it has been answered."""
+        if start == self._watched:
+            late = time.monotonic() - start
+            self._late = min(late, LATE, self.interval * LATE_SHARE)
+
+    def broke(self) -> None:
+        """Take note that a connection has failed, so that the next request opens a new one."""
+        self._cold = True
+
+    def hold(self, seconds: float) -> None:
+        """Let nothing start for *seconds*, whoever waits already included."""
+        if not self.held:
+            self.streak += 1
+        self._held_until = max(self._held_until, time.monotonic() + seconds)
+
+    def slower(self) -> None:
+        """Double the time between two requests: the site has asked for fewer.
+
+        Requests that were under way when it first asked count once, so call it before ``hold``.
+        """
+        if self.held:
+            return
+        self._factor = min(self._factor * 2, SLOWEST)
+        self._step = (self._factor - 1) / RECOVERY
+
+    def calm(self) -> None:
+        """Creep back to the normal pace: the site has given a good answer."""
+        if self.held:
+            return
+        self.streak = 0
+        self._factor = max(1.0, self._factor - self._step)
+
+    def _due(self) -> float:
+        last = self.starts[-1] if self.starts else -math.inf
+        return max(last + self._late + self.pace, self._held_until)
+
+    def _note(self, now: float, *, cold: bool) -> float:
+        self._watched = now if cold or self._cold else -math.inf
+        self._cold, self._late = False, 0.0
+        if self.starts:
+            self.min_gap = min(self.min_gap, now - self.starts[-1])
+        self.starts.append(now)
+        if self._stats is not None:
+            self._stats.inc_value("civitai/pacer/turns")
+            if math.isfinite(self.min_gap):
+                self._stats.set_value("civitai/pacer/min_gap", round(self.min_gap, 4))
+        return now
+
+
+class PacedDownloadHandler(BaseDownloadHandler):
+    """Scrapy's own handler for http and https, behind the pacer; big bodies go to the disk.
+
+    Requests with ``civitai_stream`` in their meta (the path of a part file) are streamed.
+    """
+
+    # The middlewares come first and name a wrong setting; a handler's error would only be logged.
+    lazy = True
+
+    def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
+        self._pacer = Pacer.of(crawler)
+        self._plain = build_from_crawler(HTTP11DownloadHandler, crawler)
+        # Twisted repeats a request at once when a kept-alive connection breaks, past the pacer.
+        # Only the pool can tell it not to, and Scrapy has no public name for its pool.
+        self._plain._pool.retryAutomatically = False  # noqa: SLF001 - see above
+        self._streaming = StreamingDownloads(crawler, self._pacer)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        return cls(crawler)
+
+    async def download_request(self, request: Request) -> Response:
+        if "civitai_stream" in request.meta:
+            return await self._streaming.fetch(request)
+        if not self._pacer.is_site(request.url):
+            return await self._plain.download_request(request)
+        start = await self._pacer.turn()
+        try:
+            response = await self._plain.download_request(request)
+        except Exception:
+            self._pacer.broke()
+            raise
+        self._pacer.answered(start)
+        return response
+
+    async def close(self) -> None:
+        await self._streaming.close()
+        await self._plain.close()
+
+
+def _interval(value: object) -> float:
+    try:
+        seconds = float(value)  # type: ignore[arg-type] # whatever it is, it is tested here
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise UsageError("CIVITAI_REQUEST_INTERVAL must be a number of seconds, 0 or more.")
+    return seconds
+
+
+def _stopping(crawler: Crawler) -> Callable[[], bool]:
+    def stopping() -> bool:
+        return crawler.engine is not None and not crawler.engine.running
+
+    return stopping

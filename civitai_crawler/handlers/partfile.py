@@ -1,0 +1,177 @@
+"""A download under way: ``name.part`` and, beside it, ``name.part.json`` saying what it is part of.
+
+The JSON holds the validator and the length of the original, never a URL. All methods of
+:class:`PartFile` block and belong into a thread; :class:`Writer` puts them there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import json
+import os
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import FileIO
+    from pathlib import Path
+
+#: Bytes that are handed to the disk thread at a time.
+BATCH = 1 << 20
+#: Bytes of the beginning that are kept, to tell what a file is.
+HEAD = 512
+#: Bytes that stay free on the disk beyond what a download is going to take.
+SPARE = 64 << 20
+
+
+def side(part: Path) -> Path:
+    """Give the path of the JSON beside *part*."""
+    return part.with_name(part.name + ".json")
+
+
+def keep(part: Path, target: Path) -> None:
+    """Turn a complete part into *target*, durably; the JSON beside it goes."""
+    part.replace(target)
+    with suppress(FileNotFoundError):
+        side(part).unlink()
+    if os.name == "posix":
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def discard(part: Path) -> None:
+    """Delete a part and the JSON beside it, as far as they exist."""
+    side(part).unlink(missing_ok=True)
+    part.unlink(missing_ok=True)
+
+
+class PartFile:
+    """The bytes so far, their SHA256 and their beginning."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self.head = b""
+        #: What the server calls this state of the original; ``None``: it cannot be resumed.
+        self.validator: str | None = None
+        #: Bytes of the whole original; ``None`` when the server did not tell.
+        self.total: int | None = None
+        #: Media type of the original as the server named it.
+        self.content_type = ""
+        self._hash = hashlib.sha256()
+        self._file: FileIO | None = None
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def load(self, check: Callable[[], None]) -> None:
+        """Take up what an earlier try left, hashing it again; *check* may raise to end that."""
+        note = self._read_note()
+        if note is None or not self.path.is_file():
+            return
+        self._file = self.path.open("r+b", buffering=0)
+        buffer = memoryview(bytearray(BATCH))
+        while read := self._file.readinto(buffer):
+            self._count(buffer[:read])
+            check()
+        self.validator, self.total = note["validator"], note["total"]
+        self.content_type = str(note.get("content_type", ""))
+
+    def restart(
+        self, validator: str | None = None, total: int | None = None, content_type: str = ""
+    ) -> None:
+        """Begin anew with an empty file."""
+        self.close()
+        self.size, self.head, self._hash = 0, b"", hashlib.sha256()
+        self.validator, self.total, self.content_type = validator, total, content_type
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # The note first: bytes of a new state must never lie beside the validator of an old one.
+        side(self.path).unlink(missing_ok=True)
+        self._file = self.path.open("wb", buffering=0)
+        if validator is not None:
+            note = {"validator": validator, "total": total, "content_type": content_type}
+            side(self.path).write_text(json.dumps(note), encoding="utf-8")
+
+    def reserve(self) -> None:
+        """Raise OSError (ENOSPC) now if the rest cannot fit on the disk."""
+        if self.total is None:
+            return
+        left = self.total - self.size
+        if shutil.disk_usage(self.path.parent).free < left + SPARE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+    def write(self, chunks: list[bytes]) -> None:
+        """Append *chunks*."""
+        if self._file is None:
+            raise ValueError("The part file is not open.")
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            self._count(memoryview(chunk))
+
+    def sync(self) -> None:
+        """Make the bytes durable."""
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _count(self, data: memoryview) -> None:
+        self._hash.update(data)
+        self.size += len(data)
+        if len(self.head) < HEAD:
+            self.head += bytes(data[: HEAD - len(self.head)])
+
+    def _read_note(self) -> dict[str, Any] | None:
+        try:
+            note = json.loads(side(self.path).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        if not isinstance(note, dict) or not isinstance(note.get("validator"), str):
+            return None
+        return note if isinstance(note.get("total", ""), (int, type(None))) else None
+
+
+class Writer:
+    """Feeds a part file from the event loop: one batch in a thread, the next one collected."""
+
+    def __init__(self, part: PartFile) -> None:
+        self._part = part
+        self._chunks: list[bytes] = []
+        self._bytes = 0
+        self._flight: asyncio.Task[None] | None = None
+
+    async def feed(self, chunk: bytes) -> None:
+        """Take *chunk*; waits while two batches are full."""
+        self._chunks.append(chunk)
+        self._bytes += len(chunk)
+        if self._bytes >= BATCH:
+            await self._send()
+
+    async def finish(self) -> None:
+        """Wait until all of it is written."""
+        if self._chunks:
+            await self._send()
+        await self._land()
+
+    async def _send(self) -> None:
+        await self._land()
+        chunks, self._chunks, self._bytes = self._chunks, [], 0
+        self._flight = asyncio.create_task(asyncio.to_thread(self._part.write, chunks))
+
+    async def _land(self) -> None:
+        if self._flight is not None:
+            flight, self._flight = self._flight, None
+            await flight
