@@ -1,0 +1,113 @@
+"""Originals of images, videos and sounds: byte for byte, named by id and by what the bytes are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
+from scrapy.pipelines.images import ImagesPipeline
+
+from civitai_crawler.api import links
+from civitai_crawler.items import Image
+from civitai_crawler.ledger import Media
+from civitai_crawler.pipelines.failures import NotTheFileError, SpoiledError
+from civitai_crawler.pipelines.media import StreamedMediaPipeline
+from civitai_crawler.pipelines.names import image_path
+from civitai_crawler.pipelines.sniff import sniff
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from scrapy import Request
+    from scrapy.http import Response
+    from scrapy.pipelines.media import MediaPipeline
+
+    from civitai_crawler.handlers.streaming import Streamed
+    from civitai_crawler.pipelines.sniff import Kind
+
+logger = logging.getLogger(__name__)
+
+#: What may stand behind a declared type: addresses say "image" for anything that a browser shows,
+#: while a still in a video's place is only its poster.
+_FAMILIES = {
+    "image": {"image", "video"},
+    "video": {"video"},
+    "audio": {"audio", "video"},
+}
+_ANY = {"image", "video", "audio"}
+#: Formats that every Pillow decodes.
+_DECODED = {"png", "jpeg", "webp", "gif", "bmp", "tiff"}
+#: Larger stills are not decoded: 50 million pixels are 200 MB in memory.
+_MAX_PIXELS = 50_000_000
+
+
+class OriginalImagesPipeline(StreamedMediaPipeline, ImagesPipeline):
+    """Fetches the original of every :class:`Image`; on when CIVITAI_DOWNLOAD lists ``images``.
+
+    Scrapy's pipeline makes a JPEG of everything, and the prompt inside a PNG is lost; here no byte
+    is changed.
+    """
+
+    record = Image
+    kind = "image"
+    word = "images"
+    source = "media"
+    route = "media"
+    slot = "cdn"
+
+    def sources(self, item: Image) -> Sequence[str]:
+        uuid = item.uuid or links.media_uuid(item.url or "")
+        if uuid is None:
+            return [item.url] if item.url and item.url.startswith(("http://", "https://")) else []
+        base = links.media_base(item.url or "") or self.crawler.settings["CIVITAI_MEDIA_URL"]
+        return links.media_forms(base, uuid, item.type)
+
+    def file_path(
+        self,
+        request: Request,
+        response: Response | None = None,
+        info: MediaPipeline.SpiderInfo | None = None,
+        *,
+        item: Any = None,
+    ) -> str:
+        """Name by id; the extension follows the first bytes, never the address."""
+        streamed = response.meta["civitai_streamed"] if response is not None else None
+        return image_path(item, sniff(streamed.head).ext if streamed else "part")
+
+    async def check(self, item: Image, streamed: Streamed) -> Media:
+        kind = sniff(streamed.head)
+        if kind.family not in _FAMILIES.get(item.type, _ANY):
+            raise NotTheFileError(
+                f"{kind.mime} ({kind.family}) arrived where the {item.type} was due."
+            )
+        if kind.family == "image":
+            await asyncio.to_thread(check_still, self.part(item), kind)
+        logger.debug("Original of image %d: %s, %d bytes", item.id, kind.mime, streamed.size)
+        return Media("", streamed.size, streamed.sha256, None, kind.mime)
+
+    def fill(self, item: Image, media: Media) -> None:
+        item.path, item.size_bytes = media.path, media.size
+        item.sha256, item.content_type = media.sha256, media.content_type
+
+
+def check_still(file: Path, kind: Kind) -> None:
+    """Decode a still image (blocking); raises SpoiledError for a cut or broken one.
+
+    What Pillow will not read passes, the first bytes have said what it is: formats without a
+    decoder, pictures too large to decode here, and text chunks beyond Pillow's limits (ValueError),
+    which large workflows reach.
+    """
+    try:
+        with Pillow.open(file) as image:
+            if image.width * image.height <= _MAX_PIXELS:
+                image.load()
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning, ValueError):
+        return
+    except (OSError, SyntaxError) as error:  # Pillow's words for broken files
+        if kind.ext in _DECODED:
+            why = "cut short or broken" if isinstance(error, UnidentifiedImageError) else error
+            raise SpoiledError("not_the_file", f"The picture does not decode: {why}.") from error

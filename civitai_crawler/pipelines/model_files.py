@@ -1,0 +1,130 @@
+"""Model files: fetched from the site's storage, checked against the published hash, named."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from scrapy.pipelines.files import FilesPipeline
+
+from civitai_crawler.api import endpoints
+from civitai_crawler.items import ModelFile
+from civitai_crawler.ledger import Media
+from civitai_crawler.pipelines import shelf
+from civitai_crawler.pipelines.failures import SpoiledError
+from civitai_crawler.pipelines.filters import FileFilter
+from civitai_crawler.pipelines.media import StreamedMediaPipeline
+from civitai_crawler.pipelines.names import file_name, model_file_path
+from civitai_crawler.pipelines.sniff import sniff
+from civitai_crawler.pipelines.verification import proof, verify
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scrapy import Request
+    from scrapy.http import Response
+    from scrapy.pipelines.media import FileInfo, MediaPipeline
+
+    from civitai_crawler.handlers.streaming import Streamed
+
+logger = logging.getLogger(__name__)
+
+
+class ModelFilesPipeline(StreamedMediaPipeline, FilesPipeline):
+    """Fetches the file of every :class:`ModelFile`; on when CIVITAI_DOWNLOAD lists ``files``."""
+
+    record = ModelFile
+    kind = "model_file"
+    word = "files"
+    source = "GET /api/download/models"
+    route = "download"
+    slot = "storage"
+
+    @cached_property
+    def chosen(self) -> FileFilter:
+        return FileFilter.from_settings(self.crawler.settings)
+
+    def is_wanted(self, item: ModelFile) -> bool:
+        return self.chosen.admits(item)
+
+    def sources(self, item: ModelFile) -> list[str]:
+        """Address the file by its id; a VAE may be another version's, and then has its own link."""
+        base = self.crawler.settings["CIVITAI_BASE_URL"].rstrip("/")
+        paths = [endpoints.download(item.version_id, file_id=item.id)]
+        if item.type == "VAE" and (printed := printed_link(item.download_url)):
+            paths.append(printed)
+        return [base + path for path in paths]
+
+    def file_path(
+        self,
+        request: Request,
+        response: Response | None = None,
+        info: MediaPipeline.SpiderInfo | None = None,
+        *,
+        item: Any = None,
+    ) -> str:
+        return model_file_path(item)
+
+    def quarantine(self, item: ModelFile) -> Path:
+        name = file_name(item.name, "file", max_bytes=150)
+        return self.folder(item) / "quarantine" / f"{item.id} {name}"
+
+    async def held(self, item: ModelFile) -> Media | None:
+        """Also take a file that a killed run had put in its place but not yet recorded.
+
+        What the site publishes now counts: a hash that came later proves the file, or has it
+        fetched anew.
+        """
+        try:
+            media = await super().held(item) or await self._left_behind(item)
+            if media is None:
+                return None
+            return replace(media, verified=proof(item, media.sha256) or media.verified)
+        except SpoiledError:
+            return None
+
+    async def _left_behind(self, item: ModelFile) -> Media | None:
+        if not item.hashes.get("SHA256"):
+            return None
+        path = self.ledger.claim_path(self.kind, item.id, model_file_path(item))
+        file = self.folder(item) / path
+        found = await asyncio.to_thread(shelf.sha256, file)
+        if found is None or proof(item, found) != "SHA256":
+            return None
+        size = (await asyncio.to_thread(file.stat)).st_size
+        return Media(path, size, found, "SHA256", None)
+
+    async def check(self, item: ModelFile, streamed: Streamed) -> Media:
+        kind = sniff(streamed.head)
+        verified = verify(item, kind, streamed.size, streamed.sha256)
+        return Media("", streamed.size, streamed.sha256, verified, kind.mime)
+
+    async def media_downloaded(
+        self,
+        response: Response,
+        request: Request,
+        info: MediaPipeline.SpiderInfo,
+        *,
+        item: Any = None,
+    ) -> FileInfo:
+        stored = await super().media_downloaded(response, request, info, item=item)
+        streamed: Streamed = response.meta["civitai_streamed"]
+        logger.info("Stored %s (%.1f MiB)", stored["path"], streamed.size / 2**20)
+        return stored
+
+    def fill(self, item: ModelFile, media: Media) -> None:
+        item.path, item.size_bytes = media.path, media.size
+        item.sha256, item.verified = media.sha256, media.verified
+
+
+def printed_link(link: str | None) -> str | None:
+    """Return path and query of a printed download link, without a key; the host is our choice."""
+    parts = urlsplit(link or "")
+    if not parts.path.startswith("/api/download/"):
+        return None
+    query = urlencode([pair for pair in parse_qsl(parts.query) if pair[0] != "token"])
+    return f"{parts.path}?{query}" if query else parts.path

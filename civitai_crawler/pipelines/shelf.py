@@ -1,0 +1,43 @@
+"""The archive folder as media pipelines use it: blocking file work, to be run in threads."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from civitai_crawler.handlers.partfile import keep
+from civitai_crawler.pipelines.names import component
+
+
+def folder(root: str | Path, archive: str) -> Path:
+    """Return the folder of one archive below *root*."""
+    return Path(root).absolute() / component(archive, "unnamed")
+
+
+def part(archive: Path, kind: str, item_id: int) -> Path:
+    """Return where the bytes of an item gather until they are checked."""
+    return archive / ".job" / "parts" / f"{kind}-{item_id}.part"
+
+
+def is_held(file: Path, size: int) -> bool:
+    """Tell whether *file* is there with *size* bytes."""
+    try:
+        found = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return found.st_size == size
+
+
+def place(arrived: Path, target: Path) -> None:
+    """Move checked bytes to their place, for good: durable when this returns."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    keep(arrived, target)
+
+
+def sha256(file: Path) -> str | None:
+    """Hash a file; ``None`` when it is not there."""
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None

@@ -1,0 +1,48 @@
+"""When the archive takes no more bytes: the crawl ends with one sentence and loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from typing import TYPE_CHECKING
+
+from civitai_crawler.exceptions import UnfinishedError
+from civitai_crawler.handlers.pacing import Pacer
+from civitai_crawler.pipelines.failures import running_engine
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+logger = logging.getLogger(__name__)
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_LOCKED = {errno.EACCES, errno.EPERM, errno.EROFS}
+#: A loop keeps only weak references to its tasks.
+_closing: set[asyncio.Task[None]] = set()
+
+
+def end_crawl(crawler: Crawler, error: OSError) -> UnfinishedError:
+    """Close the spider as ``disk_full`` or ``archive_not_writable``, once; return what to raise.
+
+    An error that has nothing to do with writing is raised again: it is a bug.
+    """
+    if error.errno in _FULL:
+        reason = "disk_full"
+        sentence = "The disk is full. Make room and start again: the crawl goes on from here."
+    elif error.errno in _LOCKED:
+        reason = "archive_not_writable"
+        place = error.filename2 or error.filename or "the archive folder"
+        sentence = f"The archive cannot be written ({error.strerror}): {place}"
+    else:
+        raise error
+    crawler.stats.inc_value(f"civitai/{reason}")
+    if crawler.stats.get_value(f"civitai/{reason}") == 1:
+        logger.error(sentence)
+        # Other downloads keep their parts and end; else closing would wait for them.
+        Pacer.of(crawler).end()
+        # Closing waits for the item that asks for it, so it cannot be awaited here.
+        task = asyncio.create_task(running_engine(crawler).close_spider_async(reason=reason))
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+    return UnfinishedError(f"Not finished ({reason}): the next run takes it up.")

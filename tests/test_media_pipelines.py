@@ -1,0 +1,141 @@
+"""Media pipelines when a crawl is repeated, stopped or out of room: nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import web
+from scrapy.exceptions import NotConfigured
+from scrapy.utils.test import get_crawler
+
+from civitai_crawler.exceptions import UsageError
+from civitai_crawler.pipelines.images import OriginalImagesPipeline
+from civitai_crawler.pipelines.model_files import ModelFilesPipeline
+from tests.crawl import crawl
+from tests.media_support import (
+    LEDGER,
+    PNG,
+    image,
+    link,
+    model_file,
+    original,
+    run,
+    settings,
+    weights,
+)
+from tests.servers import serve
+
+
+async def test_second_run_asks_only_for_what_is_gone(tmp_path):
+    goods: dict[str, bytes | list[bytes]] = {
+        link(1): weights(1),
+        original(2): PNG,
+        original(3): PNG,
+    }
+    records = [model_file(1, weights(1)), image(2), image(3)]
+    job: dict[str, Any] = {"JOBDIR": str(tmp_path / "ada" / ".job"), **LEDGER}
+    # The hash of the first file is published only after the first run.
+    unproven = [model_file(1, size_kb=None), *records[1:]]
+    first = await run(tmp_path, goods, unproven, **job)
+    (first.folder / first.item(3)["path"]).write_bytes(PNG[:10])
+    again = await run(tmp_path, goods, records, **job)
+
+    assert first.shop.asked == dict.fromkeys(goods, 1)
+    assert again.shop.asked == {original(3): 1}
+    assert again.bytes_of(3) == PNG
+    assert again.stats["civitai/files/present"] == again.stats["civitai/images/present"] == 1
+    assert (first.item(1)["verified"], again.item(1)["verified"]) == ("none", "SHA256")
+    assert first.item(2) == again.item(2)
+
+
+async def test_file_that_a_killed_run_left_in_its_place_is_taken(tmp_path):
+    """Between the rename and the ledger's commit nothing is recorded, but the bytes are there."""
+    place = tmp_path / "ada" / "models/Castle (10)/v1 (20)"
+    place.mkdir(parents=True)
+    (place / "castle-1.safetensors").write_bytes(weights(1))
+    (place / "castle-2.safetensors").write_bytes(weights(99))
+    goods: dict[str, bytes | list[bytes]] = {link(1): weights(1), link(2): weights(2)}
+    done = await run(tmp_path, goods, [model_file(1, weights(1)), model_file(2, weights(2))])
+
+    assert done.shop.asked == {link(2): 1}
+    assert done.item(1)["verified"] == "SHA256"
+    assert done.bytes_of(2) == weights(2)
+
+
+async def test_stop_during_a_download_keeps_the_part_and_records_nothing(tmp_path):
+    begun, body = asyncio.Event(), weights(1, 200_000)
+
+    async def half(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(len(body)), "ETag": '"1"'})
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+        begun.set()
+        await asyncio.sleep(60)
+        return response
+
+    async with serve(half) as server:
+        given = [[kind, {"archive": "ada"} | fields] for kind, fields in [model_file(1, body)]]
+        result = await crawl(
+            "tests.media_support:MediaSpider",
+            settings(tmp_path, server),
+            records=given,
+            stop_when=begun,
+            timeout=20,
+        )
+
+    assert result.reason == "shutdown"
+    assert result.items == []
+    assert "UnfinishedError" in result.log
+    part = tmp_path / "ada" / ".job" / "parts" / "model_file-1.part"
+    assert body.startswith(part.read_bytes())
+    assert not (tmp_path / "ada" / "models").exists()
+
+
+async def test_stopped_crawl_says_nothing_about_its_files(tmp_path):
+    done = await run(tmp_path, {link(1): b"451"}, [model_file(1)])
+
+    assert done.result.reason == "region_blocked"
+    assert done.result.items == []
+
+
+async def test_full_disk_ends_the_crawl_and_records_nothing(tmp_path):
+    parts = tmp_path / "ada" / ".job" / "parts"
+    parts.mkdir(parents=True)
+    for number in (1, 2):
+        (parts / f"image-{number}.part").symlink_to("/dev/full")
+    done = await run(tmp_path, {original(1): PNG, original(2): PNG}, [image(1), image(2)])
+
+    assert done.result.reason == "disk_full"
+    assert done.stats["civitai/disk_full"] == 2
+    assert done.result.items == []
+    assert done.result.log.count("The disk is full.") == 1
+    assert "civitai/images/failed" not in str(done.stats)
+
+
+async def test_read_only_archive_ends_the_crawl(tmp_path):
+    tmp_path.chmod(0o555)
+    try:
+        done = await run(tmp_path, {original(1): PNG}, [image(1)], "UnprivilegedSpider")
+    finally:
+        tmp_path.chmod(0o755)
+
+    assert done.result.reason == "archive_not_writable"
+    assert done.result.items == []
+    assert done.result.log.count("The archive cannot be written") == 1
+
+
+@pytest.mark.parametrize("pipeline", [ModelFilesPipeline, OriginalImagesPipeline])
+def test_no_word_no_pipeline(tmp_path, pipeline):
+    crawler = get_crawler(settings_dict={"CIVITAI_DOWNLOAD": ["metadata"]})
+    with pytest.raises(NotConfigured):
+        pipeline.from_crawler(crawler)
+
+
+def test_archive_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    archive = str(tmp_path / "file" / "archive")
+    crawler = get_crawler(settings_dict={"CIVITAI_DOWNLOAD": "files", "CIVITAI_ARCHIVE": archive})
+    with pytest.raises(UsageError, match="CIVITAI_ARCHIVE"):
+        ModelFilesPipeline.from_crawler(crawler)
