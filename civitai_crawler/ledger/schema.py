@@ -29,7 +29,10 @@ CREATE TABLE IF NOT EXISTS requests (
 CREATE INDEX IF NOT EXISTS requests_next
     ON requests (lane, stage, priority DESC, id) WHERE state = 0;
 CREATE TABLE IF NOT EXISTS items (
-    kind TEXT, id TEXT, parent TEXT, PRIMARY KEY (kind, id)
+    kind TEXT, id TEXT, parent TEXT,
+    digest TEXT,                  -- of what makes a later record of the same id an update
+    seen INTEGER,                 -- the last pass in which the site showed it
+    PRIMARY KEY (kind, id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS items_parent ON items (kind, parent) WHERE parent IS NOT NULL;
 CREATE TABLE IF NOT EXISTS feeds (path TEXT PRIMARY KEY, length INTEGER NOT NULL) WITHOUT ROWID;

@@ -64,11 +64,13 @@ class Ledger:
         """Put back what was in flight, or clear the queue of a finished job for a new pass."""
         finished = self.fact("finished")
         self.set_fact("finished", None)
-        self.set_fact("passes", str(int(self.fact("passes") or 0) + bool(finished)))
+        #: Passes that were finished before this one: 0 in the first.
+        self.passes = int(self.fact("passes") or 0) + bool(finished)
+        self.set_fact("passes", str(self.passes))
         if finished:
             self.queue.clear()
-            # Finishing points are per pass: what an earlier pass expected is asked again.
-            self.db.execute("DELETE FROM marks")
+            # What is left out is found out anew; what is known of posts stays.
+            self.db.execute("DELETE FROM marks WHERE kind LIKE 'excluded%'")
         for path, length in self.db.execute("SELECT path, length FROM feeds").fetchall():
             _cut(Path(path), length)
         resumed = self.queue.restore()
@@ -93,11 +95,37 @@ class Ledger:
         )
         return found.fetchone() is not None
 
-    def add_item(self, kind: str, item_id: int | str, parent: int | None = None) -> None:
+    def add_item(
+        self,
+        kind: str,
+        item_id: int | str,
+        parent: int | None = None,
+        digest: str | None = None,
+    ) -> None:
         """Note that an item has left the pipelines into every feed."""
         self.db.execute(
-            "INSERT OR IGNORE INTO items VALUES (?, ?, ?)",
-            (kind, str(item_id), None if parent is None else str(parent)),
+            "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?)",
+            (
+                kind,
+                str(item_id),
+                None if parent is None else str(parent),
+                digest,
+                self.passes,
+            ),
+        )
+
+    def digest(self, kind: str, item_id: int | str) -> str | None:
+        """Return the digest that an item was added with."""
+        row = self.db.execute(
+            "SELECT digest FROM items WHERE kind = ? AND id = ?", (kind, str(item_id))
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def see(self, kind: str, item_id: int | str) -> None:
+        """Note that the site still shows a known item."""
+        self.db.execute(
+            "UPDATE items SET seen = ? WHERE kind = ? AND id = ?",
+            (self.passes, kind, str(item_id)),
         )
 
     def count_items(self, kind: str, parent: int | None = None) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from itemadapter import ItemAdapter
 from scrapy import Request, signals
 
+from civitai_crawler.ledger.changes import digest
 from civitai_crawler.ledger.scheduler import LedgerScheduler
 from civitai_crawler.ledger.store import Ledger
 
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
     from civitai_crawler.ledger.queue import Row
 
 #: The field of each item class that names what it is counted under.
-_PARENTS = {"ModelVersion": "model_id", "ModelFile": "version_id", "Image": "post_id"}
+_PARENTS = {
+    "ModelVersion": "model_id",
+    "ModelFile": "version_id",
+    "Image": "post_id",
+    "GenerationData": "post_id",
+}
 
 
 class LedgerMiddleware:
@@ -85,7 +91,7 @@ class LedgerMiddleware:
         adapter = ItemAdapter(item)
         if "id" in adapter:
             parent = adapter.get(_PARENTS.get(kind, ""))
-            self.ledger.add_item(kind, adapter["id"], parent)
+            self.ledger.add_item(kind, adapter["id"], parent, digest(item))
         self._item_left(response)
 
     def item_dropped(self, item: Any, response: Response | None) -> None:

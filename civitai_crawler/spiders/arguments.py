@@ -1,0 +1,117 @@
+"""Reading of spider arguments: all arrive as text, all that is wrong ends in one sentence."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import inspect
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from civitai_crawler.api import links
+from civitai_crawler.exceptions import UsageError
+from civitai_crawler.options import words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from scrapy import Spider
+
+T = TypeVar("T")
+
+INCLUDES = ("models", "posts", "images", "generation")
+DOWNLOADS = ("images", "files")
+
+
+def check(spider: type[Spider], given: dict[str, Any]) -> dict[str, Any]:
+    """Return *given* as keywords of *spider*; an unknown or missing one is refused."""
+    parameters = inspect.signature(spider.__init__).parameters
+    known = {name.rstrip("_"): p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise UsageError(
+                f"{spider.name} has no argument {name!r}.{hint} It takes: {', '.join(known)}."
+            )
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and not given.get(name):
+            raise UsageError(f"{spider.name} needs the argument {name}: -a {name}=…")
+    return {known[name].name: value for name, value in given.items()}
+
+
+def subset(name: str, text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Read a comma list of words, all of them among *allowed*; ``none`` is the empty list."""
+    chosen = words_of(text)
+    for word in chosen:
+        if word not in allowed:
+            raise UsageError(f"{name}={text}: {word!r} is none of {', '.join(allowed)}, none.")
+    return tuple(word for word in allowed if word in chosen)
+
+
+def one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:
+    """Read one word of *allowed*."""
+    if text not in allowed:
+        raise UsageError(f"{name}={text}: expected one of {', '.join(allowed)}.")
+    return text
+
+
+def flag(name: str, text: str | bool) -> bool:  # noqa: FBT001 - text on the command line, a bool in code
+    """Read ``true`` or ``false``."""
+    return one_of(name, str(text).lower(), ("true", "false")) == "true"
+
+
+def level(text: str | int) -> int:
+    """Read a browsing level: a sum of 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX."""
+    if not str(text).isdecimal() or not 1 <= int(text) <= 31:  # noqa: PLR2004 - all five bits
+        raise UsageError(f"level={text}: expected a sum of 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX (1-31).")
+    return int(text)
+
+
+def since(text: str) -> str:
+    """Read a date (``2026-05-01``) as ISO 8601 UTC text that compares with the site's dates."""
+    if not text:
+        return ""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"since={text}: expected a date like 2026-05-01.") from error
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def listed(name: str, text: str, parse: Callable[[str], T]) -> list[T]:
+    """Read ids, names or links: one, a comma list, or ``@file`` with one on each line."""
+    if text.startswith("@"):
+        text = _read(Path(text[1:]))
+    found = links.id_list(text, parse)
+    if not found:
+        raise UsageError(f"{name}: nothing is named in it.")
+    return found
+
+
+def ids_of_feed(text: str) -> list[int]:
+    """Read the image ids of a feed of images or generation data: JSON Lines or CSV."""
+    path = Path(text)
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = csv.DictReader(stream) if path.suffix == ".csv" else map(json.loads, stream)
+            return list(dict.fromkeys(_ids(rows)))
+    except OSError as error:
+        raise UsageError(f"{text} cannot be read: {error.strerror}.") from error
+    except (csv.Error, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{text} is no feed with an id in each line.") from error
+
+
+def _ids(rows: Any) -> Iterator[int]:
+    return (int(row["id"]) for row in rows)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no UTF-8 text.") from error

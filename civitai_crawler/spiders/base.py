@@ -1,0 +1,257 @@
+"""What every spider shares: its archive, its requests, signing in, and saying what failed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+from urllib.parse import urlsplit
+
+from scrapy import Request, Spider
+from scrapy.exceptions import CloseSpider
+
+from civitai_crawler.api import endpoints, parsers, trpc
+from civitai_crawler.items import FEEDS, Failure, Record
+from civitai_crawler.ledger import Ledger
+from civitai_crawler.ledger.origin import stamp_of
+from civitai_crawler.middlewares.login import credentials
+from civitai_crawler.options import words_of
+from civitai_crawler.pipelines.failures import refusal, report
+from civitai_crawler.pipelines.names import component
+from civitai_crawler.spiders import arguments, preflight
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from typing import Self
+
+    from scrapy.crawler import Crawler
+    from scrapy.http import Response, TextResponse
+    from scrapy.settings import BaseSettings, Settings
+    from twisted.python.failure import Failure as TwistedFailure
+
+    from civitai_crawler.exceptions import BadRecordError
+
+#: Stages of a plan: the requests of one start when all of the one before are done.
+LISTS, POSTS, SEARCH, REPAIR, CHECK = range(5)
+
+
+class CivitaiSpider(Spider):
+    """Base of all spiders. A subclass says what to ask (:meth:`plan`) and reads the answers."""
+
+    #: Folder of the archive when no creator names it; cannot be a user name, for its hyphen.
+    folder: ClassVar[str]
+
+    def __init__(self, *, download: str = "images,files", level: str = "31") -> None:
+        super().__init__()
+        self.download = arguments.subset("download", download, arguments.DOWNLOADS)
+        self.level = arguments.level(level)
+        self.signed_in = False
+        #: Why the crawl was ended early, as one sentence; empty while it was not.
+        self.verdict = ""
+        self._closing: asyncio.Task[None] | None = None
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        spider = super().from_crawler(crawler, *args, **arguments.check(cls, kwargs))
+        spider.settle_in(crawler.settings)
+        return spider
+
+    @classmethod
+    def preflight(cls, settings: BaseSettings, given: dict[str, str]) -> list[dict[str, str]]:
+        """Check settings and arguments; return the arguments of each crawl that they ask for."""
+        preflight.check(settings)
+        cls(**arguments.check(cls, given))
+        return [given]
+
+    @property
+    def archive(self) -> str:
+        """Name of the folder that this crawl fills."""
+        return self.folder
+
+    def settle_in(self, settings: Settings) -> None:
+        """Put job, feeds and downloads of this crawl into the settings, below what ``-s`` says."""
+        home = Path(settings["CIVITAI_ARCHIVE"]) / component(self.archive, "archive")
+        if not settings.get("JOBDIR"):
+            settings.set("JOBDIR", str(home / ".job"), priority="spider")
+        settings.set("CIVITAI_DOWNLOAD", ",".join(self.download) or "none", priority="spider")
+        form = settings["CIVITAI_FEED_FORMAT"]
+        suffix = {"jsonlines": "jsonl"}.get(form, form)
+        own = {
+            str((home / f"{stem}.{suffix}").absolute()): {"format": form, "item_classes": [item]}
+            for stem, item in FEEDS.items()
+        }
+        settings.set("FEEDS", {**own, **settings.getdict("FEEDS")}, priority="cmdline")
+        self.base_url = str(settings["CIVITAI_BASE_URL"]).rstrip("/")
+        self.media_base = str(settings["CIVITAI_MEDIA_URL"]).rstrip("/")
+        self.batch_size = settings.getint("CIVITAI_BATCH_SIZE")
+        self.exclude = words_of(settings["CIVITAI_EXCLUDE"])
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger.of(self.crawler)
+
+    # --- requests ------------------------------------------------------------------------------
+
+    def request(
+        self,
+        address: str,
+        callback: Callable[..., Any],
+        *,
+        route: str = "api",
+        stage: int = LISTS,
+        errback: Callable[..., Any] | None = None,
+        **cb_kwargs: Any,
+    ) -> Request:
+        """Ask the site. Keyword arguments go to *callback* and must be plain data."""
+        return Request(
+            self.base_url + address,
+            callback=callback,
+            errback=errback or self.on_failure,
+            cb_kwargs=cb_kwargs,
+            meta={"civitai_route": route, "civitai_stage": stage},
+        )
+
+    def trpc(self, *calls: trpc.Call, callback: Callable[..., Any], **options: Any) -> Request:
+        """Ask one or several tRPC procedures in one request."""
+        return self.request(trpc.url(*calls), callback, route="trpc", **options)
+
+    def local(
+        self,
+        key: str,
+        callback: Callable[..., Any],
+        *,
+        lane: str = "site",
+        stage: int = LISTS,
+        origin: Response | None = None,
+        **cb_kwargs: Any,
+    ) -> Request:
+        """Make a step of its own, durable like a request, that asks nobody."""
+        meta: dict[str, Any] = {"civitai_lane": lane, "civitai_stage": stage}
+        if origin is not None:
+            meta["civitai_origin"] = stamp_of(origin)
+        url = f"data:,{key}"
+        return Request(
+            url, callback=callback, errback=self.on_failure, cb_kwargs=cb_kwargs, meta=meta
+        )
+
+    # --- signing in ----------------------------------------------------------------------------
+
+    async def start(self) -> AsyncIterator[Any]:
+        if credentials(self.settings).kind == "none":
+            if self.settings.getbool("CIVITAI_REQUIRE_LOGIN"):
+                self.stop(
+                    "login_required", "No credential is set: CIVITAI_COOKIES or CIVITAI_API_KEY."
+                )
+                return
+            for request in self.plan():
+                yield request
+        else:
+            yield self.again(self.request(endpoints.me(), self.parse_me, errback=self.on_no_me))
+
+    def again(self, request: Request) -> Request:
+        """Mark a start request: it is asked in every run; what it leads to is filtered if done."""
+        return request.replace(dont_filter=True, priority=100)
+
+    def parse_me(self, response: TextResponse) -> Iterator[Any]:
+        me = parsers.me(self.json(response))
+        self.signed_in = True
+        self.logger.info("Signed in as %s (%s)", me.username, me.tier or "no tier")
+        yield from self.plan()
+
+    def on_no_me(self, failure: TwistedFailure) -> None:
+        reason = getattr(failure.value, "reason", "network")
+        if reason not in ("login_required", "no_access", "downloads_disabled"):
+            self.on_no_start(failure)
+        elif self.settings.getbool("CIVITAI_REQUIRE_LOGIN"):
+            self.stop("login_required", "The site does not accept the credential; renew it.")
+        else:
+            self.logger.warning(
+                "The site does not accept the credential (expired or mistyped): going on signed out"
+            )
+            for request in self.plan():
+                self.crawler.engine.crawl(request)
+
+    def plan(self) -> Iterator[Request]:
+        """Yield the first requests of the crawl."""
+        raise NotImplementedError
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def json(self, response: TextResponse) -> Any:
+        return parsers.decode(response.body)
+
+    def is_excluded(self, record: Any) -> bool:
+        """Tell whether the record's own flags keep it out of the archive."""
+        return any(getattr(record, name, False) for name in self.exclude)
+
+    def batches(self, rows: list[Any], calls: int = 1) -> Iterator[list[Any]]:
+        """Cut *rows*, each of *calls* calls, into what one request takes."""
+        size = max(1, self.batch_size // calls)
+        for at in range(0, len(rows), size):
+            yield rows[at : at + size]
+
+    # --- what failed ---------------------------------------------------------------------------
+
+    def parse_failure(self, _: Response, record: dict[str, Any]) -> Iterator[Failure]:
+        yield Failure(**record)
+
+    def broken(self, errors: Iterable[BadRecordError]) -> Iterator[Failure]:
+        """Name the broken records of a page in the failures feed."""
+        for error in errors:
+            self.crawler.stats.inc_value("civitai/bad_record")
+            self.logger.warning("Left out a broken record: %s", error)
+            digest = hashlib.sha256(str(error).encode()).hexdigest()[:12]
+            yield self.failed(
+                error.kind, error.record_id, "bad_record", str(error), key=error.record_id or digest
+            )
+
+    def failed(
+        self, kind: str, item_id: int | None, reason: str, message: str, **fields: Any
+    ) -> Failure:
+        key = fields.pop("key", item_id)
+        return Failure(
+            id=f"{kind}:{key}:{reason}",
+            kind=kind,
+            item_id=item_id,
+            reason=reason,
+            message=message,
+            archive=self.archive,
+            **fields,
+        )
+
+    def on_failure(
+        self, failure: TwistedFailure, kind: str = "page", item_id: int | None = None
+    ) -> None:
+        """Name a request that was given up; its row stays for the next run unless it is final."""
+        request: Request = failure.request  # type: ignore[attr-defined]  # set by Scrapy for errbacks
+        error = refusal(cast("Exception", failure.value))
+        parts = urlsplit(request.url)
+        address = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        message = f"{error.message} ({address[:300]})"
+        key = item_id or hashlib.sha256(address.encode()).hexdigest()[:12]
+        self.logger.warning("Gave up a request: %s", message)
+        report(
+            self.crawler,
+            self.failed(kind, item_id, error.reason, message, key=key, status=error.status),
+        )
+
+    def on_no_start(self, failure: TwistedFailure) -> None:
+        """End the crawl: without this answer nothing can be asked."""
+        error = refusal(cast("Exception", failure.value))
+        self.stop(error.reason, f"The site cannot be asked: {error.message}")
+
+    def stop(self, reason: str, sentence: str) -> CloseSpider:
+        """End the crawl with one sentence; in a callback, raise what is returned."""
+        if not self.verdict:
+            self.verdict = sentence
+            self.logger.error("%s", sentence)
+            closing = self.crawler.engine.close_spider_async(reason=reason)
+            self._closing = asyncio.get_running_loop().create_task(closing)
+        return CloseSpider(reason)
+
+
+def plain(record: Record) -> dict[str, Any]:
+    """Turn an item into plain data for a request's keyword arguments."""
+    return {name: value for name, value in asdict(record).items() if value not in (None, {}, [])}

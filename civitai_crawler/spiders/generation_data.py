@@ -1,0 +1,40 @@
+"""Generation data alone, many images in one request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from civitai_crawler.api import links
+from civitai_crawler.exceptions import UsageError
+from civitai_crawler.spiders import arguments
+from civitai_crawler.spiders.pictures import PicturesSpider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scrapy import Request
+
+
+class GenerationDataSpider(PicturesSpider):
+    """Fetch the generation data of images: prompt, seed, parameters, models.
+
+    image_id: ids or links of images: one, a comma list, or @file
+    from: a feed (images.jsonl or .csv) whose images are meant; instead of or beside image_id
+    """
+
+    name = "generation_data"
+    folder = "generation-data"
+
+    def __init__(self, *, image_id: str = "", from_: str = "") -> None:
+        super().__init__(download="none")
+        if not (image_id or from_):
+            raise UsageError("generation_data needs -a image_id=… or -a from=images.jsonl.")
+        ids = arguments.ids_of_feed(from_) if from_ else []
+        if image_id:
+            ids += arguments.listed("image_id", str(image_id), links.image_id)
+        self.image_ids = list(dict.fromkeys(ids))
+
+    def plan(self) -> Iterator[Request]:
+        wanted = [[image_id, None, None, None] for image_id in self.image_ids]
+        for request in self.generation(wanted):
+            yield self.again(request)

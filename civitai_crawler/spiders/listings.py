@@ -1,0 +1,134 @@
+"""The steps from a creator's name to models, versions and files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from civitai_crawler.api import endpoints, parsers, procedures, trpc
+from civitai_crawler.items import ModelFile
+from civitai_crawler.spiders.base import plain
+from civitai_crawler.spiders.pictures import PicturesSpider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scrapy import Request
+    from scrapy.http import Response, TextResponse
+    from twisted.python.failure import Failure as TwistedFailure
+
+    from civitai_crawler.api.parsers import ModelTree
+    from civitai_crawler.items import Model, ModelVersion
+
+
+class ListingsSpider(PicturesSpider):
+    """Base of the spiders that list the models of a creator."""
+
+    username: str
+    types: list[str]
+    base_models: list[str]
+    since: str
+    gallery: bool
+
+    def on_no_creator(self, failure: TwistedFailure) -> None:
+        """Handle the site's not knowing the creator."""
+        self.on_no_start(failure)
+
+    def is_recent(self, date: str | None) -> bool:
+        """Tell whether a date is within ``since``; what has no date is."""
+        return not self.since or not date or date >= self.since
+
+    # --- the list, by REST or by tRPC ----------------------------------------------------------
+
+    def models(self, *, nsfw: bool | None, cursor: str | int | None = None) -> Request:
+        # With nsfw=true the server leaves out models with some tags, without it mature ones:
+        # neither list holds the other. Archived models come along in both.
+        address = endpoints.models(
+            username=self.username,
+            archived=True,
+            nsfw=nsfw,
+            cursor=cursor,
+            types=self.types,
+            base_models=self.base_models,
+        )
+        return self.request(address, self.parse_models, errback=self.on_no_creator, nsfw=nsfw)
+
+    def parse_models(self, response: TextResponse, *, nsfw: bool | None) -> Iterator[Any]:
+        page = parsers.models_page(self.json(response))
+        for tree in page.items:
+            yield from self.tree(tree, response)
+        yield from self.broken(page.broken)
+        if page.next_cursor is not None:
+            yield self.models(nsfw=nsfw, cursor=page.next_cursor)
+        elif nsfw:
+            yield self.models(nsfw=None)
+
+    def models_by_trpc(self, cursor: str | int | None = None) -> Request:
+        call = procedures.model_get_all(
+            username=self.username,
+            cursor=cursor,
+            level=self.level,
+            types=self.types,
+            base_models=self.base_models,
+            **self.flags,
+        )
+        return self.trpc(call, callback=self.parse_models_by_trpc)
+
+    def parse_models_by_trpc(self, response: TextResponse) -> Iterator[Any]:
+        page = parsers.trpc_models_page(trpc.result(self.json(response)))
+        for model in page.items:
+            if self.owns(model.creator):
+                yield self.request(endpoints.model(model.id), self.parse_model)
+        yield from self.broken(page.broken)
+        if page.next_cursor is not None:
+            yield self.models_by_trpc(page.next_cursor)
+
+    def parse_model(self, response: TextResponse) -> Iterator[Any]:
+        yield from self.tree(parsers.model_tree(self.json(response)), response)
+
+    # --- one model -----------------------------------------------------------------------------
+
+    def tree(self, tree: ModelTree, response: Response) -> Iterator[Any]:
+        """Yield a model with its versions, and one step for each of its files."""
+        yield from self.broken(tree.broken)
+        if self.is_excluded(tree.model):
+            self.exclude_model(tree)
+            return
+        if not (self.owns(tree.model.creator) and self.selects(tree.model)):
+            return
+        yield tree.model
+        versions = [version for version in tree.versions if self.selects_version(version)]
+        yield from versions
+        kept = {version.id for version in versions}
+        for file in tree.files:
+            if file.version_id in kept:
+                yield self.local(
+                    f"model_file/{file.id}",
+                    self.parse_file,
+                    lane="file",
+                    origin=response,
+                    record=plain(file),
+                )
+        if self.gallery:
+            for version_id in kept:
+                yield self.search(model_version_id=version_id)
+
+    def parse_file(self, _: Response, record: dict[str, Any]) -> Iterator[ModelFile]:
+        yield ModelFile(**{"model_id": None, **record})
+
+    def exclude_model(self, tree: ModelTree) -> None:
+        """Remember what is left out, so that its posts are left out too."""
+        self.ledger.mark("excluded_model", tree.model.id)
+        for version in tree.versions:
+            self.ledger.mark("excluded_version", version.id)
+        for file in tree.files:
+            self.ledger.mark("excluded_file", file.id)
+
+    def selects(self, model: Model) -> bool:
+        """Apply ``types`` and ``level``; an unrated model is of every level."""
+        levels = model.nsfw_level or self.level
+        return bool(levels & self.level) and (not self.types or model.type in self.types)
+
+    def selects_version(self, version: ModelVersion) -> bool:
+        """Apply ``base_models`` and ``since``."""
+        wanted = not self.base_models or version.base_model in self.base_models
+        return wanted and self.is_recent(version.published_at)
