@@ -56,8 +56,8 @@ class Result:
 class UrlsSpider(Spider):
     """Asks for the URLs it is given, and yields what became of each as an item.
 
-    ``requests``: a list of ``{url, meta?, headers?, priority?}``; ``in_turn``: ask for one only when
-    the one before it is answered.
+    ``requests``: a list of ``{url, meta?, headers?, priority?}``; ``in_turn``: ask for one only
+    when the one before it is answered.
     """
 
     name = "urls"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INTERVAL = 0.2
-HANDLERS = {
-    scheme: "civitai_crawler.handlers.pacing.PacedDownloadHandler" for scheme in ("http", "https")
-}
+HANDLERS = dict.fromkeys(("http", "https"), "civitai_crawler.handlers.pacing.PacedDownloadHandler")
 PACED = {
     "DOWNLOAD_HANDLERS": HANDLERS,
     "CONCURRENT_REQUESTS": 0,
@@ -49,11 +48,10 @@ def crawler_with(**settings: object) -> Crawler:
 
 
 def gaps(pacer: Pacer) -> list[float]:
-    starts = list(pacer.starts)
-    return [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    return [later - earlier for earlier, later in pairwise(pacer.starts)]
 
 
-def api(url: str, **meta: object) -> dict[str, object]:
+def api(url: str, **meta: object) -> dict[str, Any]:
     return {"url": url, "meta": {"civitai_route": "api", **meta}}
 
 
@@ -191,7 +189,7 @@ async def test_every_request_of_a_crawl_keeps_the_pace(tmp_path: Path):
         first = seen[request.path] == 1
         if request.path == "/api/error" and first:
             return web.Response(status=500)
-        if request.path == "/api/cut" and first:
+        if request.path in ("/api/cut", "/api/download") and first:
             request.transport.abort()
         if request.path == "/api/moved":
             raise web.HTTPFound("/api/there")
@@ -215,7 +213,7 @@ async def test_every_request_of_a_crawl_keeps_the_pace(tmp_path: Path):
         result = await crawl(settings={**PACED, "CIVITAI_BASE_URL": server.url}, requests=requests)
     assert [item.get("status", item.get("error")) for item in result.items] == [200] * 14
     sent = len(server.seen)
-    assert sent == 14 + 3
+    assert sent == 14 + 4
     assert min(server.gaps()) >= INTERVAL - 0.01  # the way to the server is not ours
     assert result.stats["civitai/pacer/min_gap"] >= INTERVAL
     assert result.stats["civitai/pacer/turns"] == sent

@@ -14,9 +14,18 @@ from civitai_crawler.api import symptoms
 from civitai_crawler.api.symptoms import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-__all__ = ["LONGEST_WAIT", "MAX_HOLD", "RULES", "Answer", "Verdict", "network", "verdict"]
+__all__ = [
+    "LIMITED",
+    "LONGEST_WAIT",
+    "MAX_HOLD",
+    "RULES",
+    "Answer",
+    "Verdict",
+    "network",
+    "verdict",
+]
 
 Action = Literal["accept", "retry", "fail", "stop"]
 
@@ -159,6 +168,9 @@ RULES: tuple[Rule, ...] = (
 )
 # fmt: on
 
+#: Reasons that are tried less often than others.
+LIMITED = frozenset(rule.reason for rule in RULES if rule.tries is not None)
+
 
 def verdict(
     answer: Answer,
@@ -167,6 +179,7 @@ def verdict(
     now: float,
     max_attempts: int,
     signed_in: bool,
+    earlier: Mapping[str, int] | None = None,
     streak: int | None = None,
     pace: float = 1.0,
 ) -> Verdict:
@@ -176,6 +189,9 @@ def verdict(
     :param now: the time in Unix seconds, for dates in ``Retry-After``.
     :param max_attempts: tries in all that the settings allow.
     :param signed_in: credentials went along.
+    :param earlier: how often the request has failed before for each of :data:`LIMITED`; what other
+        errors came between does not count against a row's own number of tries. Without it,
+        *attempt* counts.
     :param streak: how often in a row the site has asked for a pause, this time included; without
         it, *attempt*.
     :param pace: seconds of the first wait for errors that are the server's own.
@@ -190,7 +206,8 @@ def verdict(
     asked = symptoms.retry_after(answer, now)
     if asked is not None and asked > MAX_HOLD:
         return _too_long(found, answer, asked, now)
-    if attempt >= min(max_attempts, rule.tries or max_attempts):
+    alike = attempt if earlier is None else earlier.get(rule.reason, 0) + 1
+    if attempt >= max_attempts or (rule.tries is not None and alike >= rule.tries):
         found = replace(found, action="fail")
     if rule.busy and answer.route in SITE.split():
         return _held(found, attempt if streak is None else streak, asked)

@@ -23,7 +23,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Hops of one download at most.
 MAX_HOPS = 6
 #: All that another host than the site gets to see of the request's headers.
-_ANYWHERE = ("User-Agent", "Accept", "Accept-Language")
+_ANYWHERE = ("User-Agent",)
 
 
 def headers(request: Request, url: str, site: Site) -> dict[str, str]:
@@ -34,8 +34,9 @@ def headers(request: Request, url: str, site: Site) -> dict[str, str]:
         names = [name for name in _ANYWHERE if name in request.headers]
     sent = {name: to_unicode(request.headers[name] or b"", "latin-1") for name in names}
     sent.pop("Proxy-Authorization", None)
-    # A body that was compressed on the way has another length and another hash than the file.
-    return {**sent, "Accept-Encoding": "identity"}
+    # Nothing to choose from: a CDN must not convert, and a body that is compressed on the way has
+    # another length and another hash than the file.
+    return {**sent, "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 def target(url: str, response: ClientResponse, site: Site) -> str | None:

@@ -38,6 +38,8 @@ MARGIN, MARGIN_SHARE = 0.02, 0.02
 #: Seconds that a request on a new connection may be late at the server, and the share of the
 #: interval that is allowed for it at most.
 LATE, LATE_SHARE = 0.15, 0.25
+#: Seconds of silence after which the site may have closed the connection.
+IDLE = 5.0
 #: How much slower than asked for the pace gets at most.
 SLOWEST = 8.0
 #: Good answers after which a slowed pace is the normal one again.
@@ -185,10 +187,10 @@ class Pacer:
         return max(last + self._late + self.pace, self._held_until)
 
     def _note(self, now: float, *, cold: bool) -> float:
-        self._watched = now if cold or self._cold else -math.inf
+        gap = now - self.starts[-1] if self.starts else math.inf
+        self._watched = now if cold or self._cold or gap > IDLE else -math.inf
         self._cold, self._late = False, 0.0
-        if self.starts:
-            self.min_gap = min(self.min_gap, now - self.starts[-1])
+        self.min_gap = min(self.min_gap, gap)
         self.starts.append(now)
         if self._stats is not None:
             self._stats.inc_value("civitai/pacer/turns")
@@ -250,6 +252,6 @@ def _interval(value: object) -> float:
 
 def _stopping(crawler: Crawler) -> Callable[[], bool]:
     def stopping() -> bool:
-        return crawler.engine is not None and not crawler.engine.running
+        return not crawler.engine.running
 
     return stopping

@@ -81,6 +81,7 @@ class StreamingDownloads:
 
     async def fetch(self, request: Request) -> Response:
         """Fetch *request* into its part file; raises Scrapy's download exceptions, and OSError."""
+        request.meta.pop("civitai_streamed", None)
         path = Path(request.meta["civitai_stream"])
         async with self._lock(path):
             part = PartFile(path)

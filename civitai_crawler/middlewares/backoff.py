@@ -14,7 +14,7 @@ from scrapy.utils.misc import load_object
 
 from civitai_crawler.api import backoff
 from civitai_crawler.handlers.pacing import pause
-from civitai_crawler.middlewares.judging import TRIES, Judge, route
+from civitai_crawler.middlewares.judging import LIMITED_TRIES, TRIES, Judge, route
 
 if TYPE_CHECKING:
     from typing import Self
@@ -81,5 +81,8 @@ class BackoffMiddleware:
         await pause(wait, self._judge.pacer.stopping)
         meta = {key: value for key, value in request.meta.items() if key not in _REDIRECTED}
         meta.pop("civitai_progress", None)
+        if verdict.reason in backoff.LIMITED:
+            counts = meta.get(LIMITED_TRIES, {})
+            meta[LIMITED_TRIES] = {**counts, verdict.reason: counts.get(verdict.reason, 0) + 1}
         first = request.meta.get("redirect_urls", [request.url])[0]
         return request.replace(url=first, meta={**meta, TRIES: attempt}, dont_filter=True)

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 #: Tries so far, in the meta of a repeated request.
 TRIES = "civitai_tries"
+#: The same by reason, for reasons that have a number of tries of their own.
+LIMITED_TRIES = "civitai_limited_tries"
 _DEFAULT_RETRIES = 5
 _TOO_MANY = 429
 
@@ -76,6 +78,7 @@ class Judge:
             now=time.time(),
             max_attempts=self.max_attempts,
             signed_in=self._signed_in,
+            earlier=request.meta.get(LIMITED_TRIES, {}),
             streak=self.pacer.streak + (not self.pacer.held),
             pace=self.pacer.interval,
         )
@@ -120,7 +123,7 @@ class Judge:
         )
 
     def _stop(self, verdict: backoff.Verdict) -> None:
-        if self._closing is not None or self._crawler.engine is None:
+        if self._closing is not None:
             return
         logger.error("%s The crawl stops.", verdict.message)
         self.pacer.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,11 +145,9 @@ TABLE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("status", "route", "body", "headers", "signed_in", "action", "reason", "pause", "final"),
-    TABLE,
-)
-def test_table(status, route, body, headers, signed_in, action, reason, pause, final):
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row[0]}-{row[1]}-{row[6]}")
+def test_table(row):
+    status, route, body, headers, signed_in, action, reason, pause, final = row
     given = answer(status, route, body, headers)
     found = verdict(given, attempt=1, now=NOW, max_attempts=6, signed_in=signed_in)
     assert (found.action, found.reason, found.final) == (action, reason, final)
@@ -315,3 +314,12 @@ def test_recorded_refusals(name):
     body = Path(__file__).with_name("refusals").joinpath(f"{name}.json").read_bytes()
     found = judge(Answer(status, JSON, body, route))
     assert found.reason == reason
+
+
+def test_other_errors_between_do_not_use_up_a_rows_own_tries():
+    missing = Answer(404, {}, b'{"error":"File not found"}', "download")
+    options: dict[str, Any] = {"now": 0.0, "max_attempts": 6, "signed_in": False}
+    assert verdict(missing, attempt=3, earlier={}, **options).action == "retry"
+    assert verdict(missing, attempt=3, earlier={"challenge": 2}, **options).action == "retry"
+    assert verdict(missing, attempt=4, earlier={"not_found": 1}, **options).action == "fail"
+    assert verdict(missing, attempt=6, earlier={}, **options).action == "fail"
