@@ -43,13 +43,14 @@ def environment(**more: str) -> dict[str, str]:
 
 def start(*args: str, env: Mapping[str, str] | None = None, log: Path | None = None) -> Any:
     """Start ``scrapy ARGS`` in the project and return the process."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "scrapy", *args],
-        cwd=ROOT,
-        env=environment(**(env or {})),
-        stdout=log.open("ab") if log else subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    with (log or Path(os.devnull)).open("ab") as stream:
+        return subprocess.Popen(
+            [sys.executable, "-m", "scrapy", *args],
+            cwd=ROOT,
+            env=environment(**(env or {})),
+            stdout=stream if log else subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def scrapy(*args: str, env: Mapping[str, str] | None = None, timeout: float = 120) -> Ended:

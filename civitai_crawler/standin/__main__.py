@@ -16,8 +16,14 @@ from civitai_crawler.standin.world import MAIN_USER, World
 
 
 def arguments() -> argparse.ArgumentParser:
-    """Return the command's options; ``--fault name=value`` sets any switch of :class:`Faults`."""
+    """Return the parser of the command's options."""
     parser = argparse.ArgumentParser(prog="standin", description=__doc__)
+    add_options(parser)
+    return parser
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options; ``--fault name=value`` sets any switch of :class:`Faults`."""
     for role, address in ADDRESSES.items():
         parser.add_argument(f"--{role}-port", type=int, default=0, help=f"on {address}; 0 any")
     parser.add_argument("--tls", action="store_true", help="https with a CA of its own")
@@ -28,7 +34,6 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--file-size", type=int, help="bytes of a usual model file")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--log", type=Path, help="append every request to this JSONL file")
-    return parser
 
 
 def fault_values(pairs: list[str]) -> dict[str, Any]:
@@ -59,14 +64,18 @@ def _announce(standin: Standin) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run a stand-in; its URLs are the first lines of the output."""
     parser = arguments()
-    options = parser.parse_args(argv)
+    try:
+        serve(parser.parse_args(argv))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Run a stand-in until Ctrl-C; raises ValueError for a fault that does not exist."""
     sizes: dict[str, Any] = {"username": options.username}
     if options.file_size:
         sizes["file_size"] = options.file_size
-    try:
-        faults = Faults(**fault_values(options.fault))
-    except ValueError as error:
-        parser.error(str(error))
+    faults = Faults(**fault_values(options.fault))
     make = World.small if options.small else World.generate
     standin = Standin(
         make(options.seed, **sizes),

@@ -1,0 +1,107 @@
+"""The commands beside crawl, as a user calls them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import signal
+import subprocess
+import urllib.request
+
+import jsonschema
+import pytest
+from itemadapter import ItemAdapter
+from scrapy.spiderloader import SpiderLoader
+from scrapy.utils.project import get_project_settings
+
+from civitai_crawler.commands.schema import schemas
+from civitai_crawler.items import FEEDS
+from civitai_crawler.standin import Standin, World
+from tests.cli import ROOT, crawl, feed, scrapy, start
+
+
+def test_every_spider_is_named_like_its_module_and_class():
+    loader = SpiderLoader(get_project_settings())
+    assert loader.list()
+    for name in loader.list():
+        spider = loader.load(name)
+        assert inspect.getmodule(spider).__name__.rsplit(".", 1)[-1] == name
+        assert spider.__name__ == "".join(map(str.title, name.split("_"))) + "Spider"
+
+
+def test_every_field_has_its_meaning_in_the_schema():
+    for stem, schema in schemas().items():
+        assert set(schema["properties"]) == set(ItemAdapter.get_field_names_from_class(FEEDS[stem]))
+        for name, field in schema["properties"].items():
+            assert field.get("description"), f"{stem}.{name}"
+
+
+def test_the_schema_command_prints_what_the_feeds_hold(tmp_path):
+    ended = scrapy("schema", "models", "generation_data")
+    assert ended.code == 0, ended.log
+    printed = json.loads(ended.log)
+    assert list(printed) == ["models", "generation_data"]
+    with Standin.in_thread(World.small()) as standin:
+        crawl(standin, tmp_path, username="lumen_fox", download="none")
+    for stem, schema in schemas().items():
+        for record in feed(tmp_path / "lumen_fox", stem):
+            jsonschema.validate(record, schema)
+
+
+def test_an_unknown_feed_is_refused_with_a_sentence():
+    ended = scrapy("schema", "model")
+    assert ended.code == 2
+    assert "There is no feed 'model'" in ended.log
+    assert "Traceback" not in ended.log
+
+
+def test_the_demo_ends_well_and_says_where_and_what(tmp_path):
+    ended = scrapy("demo", "--folder", str(tmp_path / "demo"), timeout=200)
+    assert ended.code == 0, ended.log
+    assert str(tmp_path / "demo" / "lumen_fox") in ended.log
+    assert ended.log.rstrip().endswith("Complete.")
+
+
+def test_the_demo_says_so_when_something_is_missing(tmp_path):
+    folder = tmp_path / "demo"
+    without = ("-s", "CIVITAI_DOWNLOAD=none")
+    ended = scrapy("demo", "--folder", str(folder), *without, timeout=200)
+    assert ended.code == 1, ended.log
+    assert ended.log.rstrip().endswith("NOT complete.")
+    assert "files on disk" in ended.log
+
+
+def test_the_stand_in_is_served_until_it_is_interrupted(tmp_path):
+    log = tmp_path / "log"
+    process = start("standin", "--small", log=log)
+    try:
+        while "ca_file" not in log.read_text() and "storage_url" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+        lines = dict(line.split("=", 1) for line in log.read_text().splitlines())
+        address = f"{lines['site_url']}/api/v1/models?username=lumen_fox"
+        with urllib.request.urlopen(address) as answer:
+            assert json.load(answer)["items"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("args", [["--fault", "nosuch=1"], ["surplus"]])
+def test_a_wrong_option_of_the_stand_in_is_one_sentence(args):
+    ended = scrapy("standin", *args)
+    assert ended.code == 2
+    assert "nosuch" in ended.log or "surplus" in ended.log
+    assert "Traceback" not in ended.log
+
+
+def test_the_help_of_crawl_names_spiders_and_exit_codes():
+    ended = scrapy("crawl", "--help")
+    assert ended.code == 0
+    assert "user_models" in ended.log
+    assert "Exit codes" in ended.log
+
+
+def test_the_development_script_tells_its_commands():
+    told = subprocess.run([ROOT / "dev"], capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert "./dev demo" in told.stdout
