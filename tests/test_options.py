@@ -1,0 +1,51 @@
+"""Our settings: what does not exist or does not parse is an error, not a shrug."""
+
+from __future__ import annotations
+
+import pytest
+
+from civitai_crawler import options
+from civitai_crawler.exceptions import UsageError
+
+
+def test_the_first_source_that_tells_a_value_wins():
+    found = options.defaults({"CIVITAI_API_KEY": ""}, {"CIVITAI_API_KEY": "k", "HOME": "/"})
+    assert found["CIVITAI_API_KEY"] == "k"
+    assert found["CIVITAI_REQUEST_INTERVAL"] == 1.5
+    assert "HOME" not in found
+
+
+def test_all_defaults_pass_their_own_check():
+    options.check(options.defaults())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("CIVITAI_BASE_URL", "civitai.com", "an address like"),
+        ("CIVITAI_BASE_URL", "ftp://civitai.com", "an address like"),
+        ("CIVITAI_REQUEST_INTERVAL", "soon", "could not convert"),
+        ("CIVITAI_REQUEST_INTERVAL", "-1", "at least 0"),
+        ("CIVITAI_REQUEST_INTERVAL", "inf", "at least 0"),
+        ("CIVITAI_BATCH_SIZE", "0", "at least 1"),
+        ("CIVITAI_REQUIRE_LOGIN", "perhaps", "true or false"),
+        ("CIVITAI_EXCLUDE", "poi,nsfw", "'nsfw' is none of poi, minor"),
+        ("CIVITAI_FEED_FORMAT", "xml", "one of jsonlines, csv"),
+        ("CIVITAI_DOWNLOAD", "everything", "none of images, files"),
+    ],
+)
+def test_a_value_that_does_not_parse_is_named(name, value, told):
+    with pytest.raises(UsageError) as error:
+        options.check({name: value})
+    assert name in str(error.value)
+    assert told in str(error.value)
+
+
+def test_a_setting_that_does_not_exist_is_named_with_the_nearest():
+    with pytest.raises(UsageError, match=r"CIVITAI_COOKIE\. Did you mean CIVITAI_COOKIES"):
+        options.check({}, ["CIVITAI_COOKIE"])
+
+
+def test_nothing_may_be_excluded_by_saying_so():
+    options.check({"CIVITAI_EXCLUDE": "none"})
+    assert options.words_of("none") == []
