@@ -352,9 +352,13 @@ class GenerationData(Record):
     creator: str | None = None
     """User name of the image's owner, where known."""
     prompt_state: str
-    """``present``, ``hidden`` (the creator keeps it private) or ``absent`` (the image has none)."""
+    """``present``, ``hidden`` (the creator keeps it private) or ``absent`` (the image has none).
+
+    A prompt that only the file tells makes it ``present``; ``hidden`` stays whatever it says.
+    """
     provenance: str | None = "api"
-    """Where the parameters come from: ``api``, ``file``, ``both``; ``None`` when there are none."""
+    """Who tells how it was made: ``api``; ``file``, where the site does not; ``both``, where they
+    agree or complete each other; ``None``: nobody. Only stored originals are looked into."""
     prompt: str | None = None
     """Prompt as written; may be empty."""
     negative_prompt: str | None = None
@@ -392,6 +396,9 @@ class GenerationData(Record):
     """The site offers to remix it."""
     remix_of_id: int | None = None
     """Image it is a remix of."""
+    embedded: dict[str, Any] = field(default_factory=dict)
+    """What the stored file itself tells: ``{source, parameters, comfy, text}``, as far as there;
+    ``parameters`` with the keys of ``meta``, ``text`` as it stands in the file."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -112,6 +112,12 @@ OPTIONS = {
             "seconds between the starts of two requests to the site",
         ),
         Option(
+            "CIVITAI_SHARED_PACE",
+            "auto",
+            _one_of("auto", "true", "false"),
+            "one pace for all processes of one user; auto: unless the site is this machine",
+        ),
+        Option(
             "CIVITAI_RETRY_TIMES", 5, _whole(0), "further tries of a request before it is a failure"
         ),
         Option(
@@ -119,6 +125,12 @@ OPTIONS = {
             60,
             _number(1),
             "seconds without a byte after which a download is taken up anew",
+        ),
+        Option(
+            "CIVITAI_OFFLINE_PATIENCE",
+            600,
+            _number(0),
+            "seconds that a crawl waits for a lost network before it ends, ready to go on",
         ),
         Option(
             "CIVITAI_BATCH_SIZE", 20, _whole(1), "tRPC calls in one request; 1 turns batches off"

@@ -27,7 +27,7 @@ ROBOTSTXT_OBEY = False
 # --- politeness -------------------------------------------------------------------------------
 # The interval to the site is kept by the download handler (CIVITAI_REQUEST_INTERVAL below): a
 # slot's delay would be loosened by AutoThrottle and lost on retries. Slots only bound what runs at
-# once, and need a delay above zero (default 0) for it: with zero Scrapy 2.19 does not keep the bound.
+# once, and need a delay above zero (default 0) for it: with zero Scrapy 2.19 keeps no bound.
 DOWNLOAD_DELAY = 0.001
 DOWNLOAD_DELAY_JITTER = 0  # default 0.5: the pace is exact, never random below the interval
 DOWNLOAD_SLOTS = {
@@ -49,10 +49,7 @@ SCHEDULER = "civitai_crawler.ledger.scheduler.LedgerScheduler"  # Scrapy's loses
 SPIDER_MIDDLEWARES = {
     "civitai_crawler.ledger.tracking.LedgerMiddleware": 10,
     "civitai_crawler.middlewares.stamp.StampMiddleware": 500,
-    # Default 700 and 900. Referer would carry links of one answer to the next host; depth says
-    # nothing here.
-    "scrapy.spidermiddlewares.referer.RefererMiddleware": None,
-    "scrapy.spidermiddlewares.depth.DepthMiddleware": None,
+    "scrapy.spidermiddlewares.depth.DepthMiddleware": None,  # default 900: depth says nothing here
     # Default 50: BackoffMiddleware has judged every status, what it lets through is for the spider.
     "scrapy.spidermiddlewares.httperror.HttpErrorMiddleware": None,
 }
@@ -64,8 +61,12 @@ DOWNLOADER_MIDDLEWARES = {
     "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,  # BackoffMiddleware owns retries
     "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware": None,  # LoginMiddleware signs in
 }
+# 0 = no bound (default 2083): a longer request would be dropped without a word. The spiders keep
+# addresses with packed calls below 4,000 characters themselves.
+URLLENGTH_LIMIT = 0
 COOKIES_ENABLED = False  # default True: LoginMiddleware keeps a jar that never leaves the site
-REFERRER_POLICY = "same-origin"  # the default would carry download links to the storage host
+REFERRER_POLICY = "no-referrer"  # the default would carry download links to the storage host
+METAREFRESH_ENABLED = False  # default True: answers are data; a page that moves is no answer
 DOWNLOAD_HANDLERS = {
     "http": "civitai_crawler.handlers.pacing.PacedDownloadHandler",
     "https": "civitai_crawler.handlers.pacing.PacedDownloadHandler",
@@ -73,12 +74,15 @@ DOWNLOAD_HANDLERS = {
 DOWNLOAD_VERIFY_CERTIFICATES = True  # default False: certificates are not checked
 ITEM_PIPELINES = {
     "civitai_crawler.pipelines.duplicates.DuplicatesPipeline": 100,
+    "civitai_crawler.pipelines.embedded.EmbeddedPipeline": 200,
     "civitai_crawler.pipelines.model_files.ModelFilesPipeline": 300,
     "civitai_crawler.pipelines.images.OriginalImagesPipeline": 310,
     "civitai_crawler.pipelines.duplicates.KnownItemsPipeline": 900,
 }
 EXTENSIONS = {
     "civitai_crawler.extensions.report.Report": 500,
+    "civitai_crawler.extensions.progress.Progress": 500,
+    "scrapy.extensions.logstats.LogStats": None,  # Progress says more
     "scrapy.extensions.spiderstate.SpiderState": None,  # no state outside the ledger
 }
 TELNETCONSOLE_ENABLED = False  # default True: a console into the process

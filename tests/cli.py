@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from civitai_crawler.standin import Standin
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Exit codes of a crawl that came to its end: complete, or but for what the site refuses.
+DONE = (0, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,11 @@ def pointed_at(standin: Standin, archive: Path, interval: float = 0.01) -> dict[
 def crawl(
     standin: Standin, archive: Path, spider: str = "user_models", *more: str,
     interval: float = 0.01, env: Mapping[str, str] | None = None, timeout: float = 120,
-    **arguments: str,
+    given: Mapping[str, str] | None = None, **arguments: str,
 ) -> Ended:  # fmt: skip
-    """Run ``scrapy crawl`` against a stand-in."""
-    args = [word for name, value in arguments.items() for word in ("-a", f"{name}={value}")]
+    """Run ``scrapy crawl`` against a stand-in; *given* are arguments whose names Python keeps."""
+    pairs = {**(given or {}), **arguments}
+    args = [word for name, value in pairs.items() for word in ("-a", f"{name}={value}")]
     settings = {**pointed_at(standin, archive, interval), **(env or {})}
     return scrapy("crawl", spider, *args, *more, env=settings, timeout=timeout)
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
 import stat
 
 import pytest
 
+from civitai_crawler.exceptions import UsageError
+from civitai_crawler.items import Failure
 from civitai_crawler.ledger import Ledger, LedgerError, Media
+from civitai_crawler.ledger.feeds import FlatCsvExporter, LedgerFeedStorage
+from civitai_crawler.ledger.queue import _LATER, _SAME, WINDOW
+from civitai_crawler.ledger.refusals import Refusals
 
 
 @pytest.fixture
@@ -19,6 +25,7 @@ def dropped(ledger: Ledger) -> None:
     """End like a killed process: the open transaction is lost, nothing is closed in order."""
     ledger.db.execute("ROLLBACK")
     ledger.db.close()
+    ledger.feeds.release()
 
 
 def add(ledger: Ledger, name: str, lane: str = "site", stage: int = 0, priority: int = 0) -> bool:
@@ -115,28 +122,288 @@ def test_after_a_finished_run_the_next_is_a_new_pass(folder):
     add(ledger, "page")
     finish(ledger, take(ledger)[0])
     ledger.add_item("Model", 1)
-    ledger.mark("post", 1, "x")
+    ledger.mark("own", 1, "x")
+    ledger.mark("excluded_image", 2)
     ledger.close(finished=True)
     again = Ledger(folder)
     assert not again.resumed
     assert add(again, "page")
     assert again.has_item("Model", 1)
-    assert again.marks("post") == {}
+    assert again.marks("own") == {"1": "x"}
+    assert again.marks("excluded_image") == {"2": ""}
+    assert again.passes == 1
+
+
+def write(ledger: Ledger, path, data: bytes):
+    """Write to a feed as an exporter does, and put the bytes on disk without a commit."""
+    file = ledger.feeds.take_charge(path)
+    ledger.commit()
+    file.write(data)
+    return file
 
 
 def test_a_feed_is_cut_to_its_committed_bytes(folder, tmp_path):
     path = tmp_path / "models.jsonl"
     path.write_bytes(b"kept before\n")
     ledger = Ledger(folder)
-    ledger.register_feed(str(path))
-    stream = ledger.open_feed(str(path))
-    stream.write(b"one\n")
+    file = write(ledger, path, b"one\n")
     ledger.commit()
-    stream.write(b"two\ntorn li")
-    stream.close()
-    dropped(ledger)
-    Ledger(folder)
     assert path.read_bytes() == b"kept before\none\n"
+    file.write(b"two\ntorn li")
+    file.write_out()
+    dropped(ledger)
+    again = Ledger(folder)
+    write(again, path, b"two\n")
+    again.close(finished=False)
+    assert path.read_bytes() == b"kept before\none\ntwo\n"
+    assert [cut.read_bytes() for cut in (folder / "cut").iterdir()] == [b"two\ntorn li"]
+
+
+def test_lines_that_others_added_after_an_orderly_end_stay(folder, tmp_path):
+    path = tmp_path / "all.jsonl"
+    ledger = Ledger(folder)
+    write(ledger, path, b"one\n")
+    ledger.close(finished=True)
+    with path.open("ab") as stream:
+        stream.write(b"another archive\n")
+    again = Ledger(folder)
+    write(again, path, b"two\n")
+    again.close(finished=True)
+    assert path.read_bytes() == b"one\nanother archive\ntwo\n"
+
+
+def test_a_feed_that_was_shortened_is_said_and_continued(folder, tmp_path, caplog):
+    path = tmp_path / "models.jsonl"
+    ledger = Ledger(folder)
+    write(ledger, path, b"one\ntwo\n")
+    ledger.close(finished=False)
+    path.write_bytes(b"one\n")
+    again = Ledger(folder)
+    write(again, path, b"three\n")
+    again.close(finished=False)
+    assert "4 bytes shorter" in caplog.text
+    assert path.read_bytes() == b"one\nthree\n"
+
+
+def test_two_crawls_do_not_write_to_one_feed(tmp_path):
+    path = tmp_path / "all.jsonl"
+    first, second = Ledger(tmp_path / "a"), Ledger(tmp_path / "b")
+    write(first, path, b"one\n")
+    waiting = write(second, path, b"two\n")  # there is no file yet that could be refused
+    first.commit()
+    with pytest.raises(LedgerError, match="Another crawl is writing"):
+        second.commit()
+    assert waiting.length == 0
+    third = Ledger(tmp_path / "c")
+    with pytest.raises(LedgerError, match="Another crawl is writing"):
+        third.feeds.take_charge(path)
+    for ledger in (first, second, third):
+        ledger.close(finished=False)
+    assert path.read_bytes() == b"one\n"
+
+
+def test_nothing_is_committed_after_a_commit_that_failed(folder, tmp_path):
+    path = tmp_path / "full.jsonl"
+    path.symlink_to("/dev/full")
+    ledger = Ledger(folder)
+    add(ledger, "page")
+    file = write(ledger, path, b"one\n")
+    finish(ledger, take(ledger)[0])
+    ledger.add_item("Model", 1)
+    with pytest.raises(OSError, match="No space left"):
+        ledger.commit()
+    ledger.add_item("Model", 2)
+    ledger.commit()
+    ledger.close(finished=True)
+    assert file.length == 0
+    again = Ledger(folder)
+    assert again.resumed
+    assert take(again)[1] == "page"
+    assert not again.has_item("Model", 1)
+    assert not again.has_item("Model", 2)
+    again.close(finished=False)
+
+
+def storage(ledger: Ledger, path, **options):
+    return LedgerFeedStorage(str(path), ledger=ledger, feed_options={"format": "csv", **options})
+
+
+def test_overwriting_is_refused_while_a_job_is_unfinished(folder, tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_bytes(b"old\n")
+    ledger = Ledger(folder)
+    add(ledger, "page")
+    ledger.close(finished=False)
+    for form in ("csv", "json"):
+        ledger = Ledger(folder)
+        with pytest.raises(UsageError, match=r"-O would overwrite own\.csv"):
+            storage(ledger, path, overwrite=True, format=form)
+        ledger.close(finished=False)
+    assert path.read_bytes() == b"old\n"
+
+
+def test_overwriting_begins_at_zero(folder, tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_bytes(b"old\n")
+    ledger = Ledger(folder)
+    file = storage(ledger, path, overwrite=True).open(None)
+    file.write(b"new\n")
+    ledger.commit()
+    dropped(ledger)
+    again = Ledger(folder)
+    write(again, path, b"more\n")
+    again.close(finished=True)
+    assert path.read_bytes() == b"new\nmore\n"
+
+
+def test_feeds_that_cannot_be_continued_are_left_to_scrapy(folder, tmp_path):
+    ledger = Ledger(folder)
+    for options in ({"format": "json"}, {"postprocessing": ["x"]}, {"batch_item_count": 2}):
+        with storage(ledger, tmp_path / "own", **options).open(None) as stream:
+            assert isinstance(stream, io.BufferedWriter)
+    storage(ledger, tmp_path / "%(time)s.csv")  # Scrapy asks for the template first
+    assert ledger.db.execute("SELECT count(*) FROM feeds").fetchone() == (0,)
+    ledger.close(finished=True)
+
+
+def test_feeds_are_known_by_their_whole_path(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ledger = Ledger(folder)
+    assert storage(ledger, "own.csv").open(None) is storage(ledger, tmp_path / "own.csv").open(None)
+    assert ledger.db.execute("SELECT path FROM feeds").fetchall() == [(str(tmp_path / "own.csv"),)]
+    ledger.close(finished=True)
+
+
+def test_csv_goes_on_with_the_columns_of_its_header(folder, tmp_path):
+    """The first item of a later run may be of another class, with other fields."""
+    for item in ({"id": 1, "name": "é,x"}, {"size": 9, "id": 2}):
+        ledger = Ledger(folder)
+        file = storage(ledger, tmp_path / "own.csv").open(None)
+        exporter = FlatCsvExporter(file, encoding="utf-8")
+        exporter.export_item(item)
+        exporter.finish_exporting()
+        ledger.close(finished=False)
+    assert (tmp_path / "own.csv").read_text() == 'id,name\n1,"é,x"\n2,\n'
+
+
+def test_starting_anew_sets_feeds_aside_and_keeps_files_known(folder, tmp_path):
+    feed, media = tmp_path / "models.jsonl", Media("a", 1, "")
+    ledger = Ledger(folder)
+    write(ledger, feed, b"one\n")
+    add(ledger, "page")
+    ledger.add_item("Model", 1)
+    ledger.mark("own", 1, "x")
+    ledger.record_media("image", 2, media)
+    ledger.claim_path("image", 2, "posts/1/2.png")
+    ledger.close(finished=False)
+    again = Ledger(folder)
+    again.start_anew([feed, tmp_path / "models.csv"])
+    write(again, feed, b"two\n")
+    assert add(again, "page")
+    assert not again.resumed
+    assert not again.has_item("Model", 1)
+    assert again.marks("own") == {}
+    assert again.media("image", 2) == media
+    assert again.claim_path("image", 3, "posts/1/2.png") == "posts/1/2 (3).png"
+    again.close(finished=False)
+    assert feed.read_bytes() == b"two\n"
+    [aside] = tmp_path.glob("models.*Z.jsonl")
+    assert aside.read_bytes() == b"one\n"
+
+
+def test_renames_that_a_kill_left_undone_are_done_by_the_next_run(folder, tmp_path, monkeypatch):
+    feed = tmp_path / "models.jsonl"
+    feed.write_bytes(b"one\n")
+    ledger = Ledger(folder)
+    monkeypatch.setattr(ledger, "_rename", ledger.db.close)
+    with pytest.raises(sqlite3.ProgrammingError):
+        ledger.start_anew([feed])
+    assert feed.exists()
+    Ledger(folder).close(finished=False)
+    assert not feed.exists()
+    assert [path.read_bytes() for path in tmp_path.glob("models.*Z.jsonl")] == [b"one\n"]
+
+
+def test_many_pending_rows_come_in_order_though_few_are_in_memory(folder):
+    """Also rows that are added before those in memory, and none of them twice."""
+    ledger = Ledger(folder)
+    for number in range(3 * WINDOW):
+        add(ledger, f"late {number}", stage=1)
+    late, _ = take(ledger)
+    for number in range(3 * WINDOW):
+        add(ledger, f"early {number}", stage=0, priority=number % 3)
+    finish(ledger, late)
+    ledger.close(finished=False)
+    again = Ledger(folder)
+    for number in range(100):
+        add(again, f"more {number}", stage=0, priority=1)
+    seen, early = [], []
+    while len(again.queue):
+        row, data = take(again)
+        seen.append(data)
+        if row.stage == 0:
+            early.append(row)
+        if len(early) == 50:
+            for each in early:
+                finish(again, each)
+            early = []
+        if len(again.queue) == 3 * WINDOW - 1:  # the next is of the later stage
+            for each in early:
+                finish(again, each)
+            early = []
+    again.close(finished=False)
+    kinds = [data.split()[0] for data in seen]
+    assert len(seen) == len(set(seen)) == 6 * WINDOW + 99
+    assert kinds == sorted(kinds, key=lambda kind: kind == "late")
+    high = [data for data in seen if data.startswith("early") and int(data.split()[1]) % 3 == 2]
+    assert seen[:WINDOW] == high
+
+
+def test_a_row_in_flight_is_not_handed_out_again(folder):
+    """Not even when the rows before it were so many that the disk is asked for what follows."""
+    ledger = Ledger(folder)
+    add(ledger, "late", stage=1)
+    late, _ = take(ledger)
+    for number in range(2 * WINDOW + 10):
+        add(ledger, f"early {number}", stage=0)
+    add(ledger, "last", stage=1)
+    seen = []
+    while taken := take(ledger):
+        seen.append(taken[1])
+        finish(ledger, taken[0])
+    assert len(seen) == 2 * WINDOW + 11
+    assert seen[-1] == "last"
+    assert "late" not in seen
+    finish(ledger, late)
+    ledger.close(finished=False)
+
+
+def test_start_requests_come_again_in_each_run_but_once(folder):
+    for _ in range(3):
+        ledger = Ledger(folder)
+        for _ in range(2):
+            assert ledger.queue.add(b"me", "me", lane="site", stage=0, priority=0, renew=True)
+        assert len(ledger.queue) == 1
+        finish(ledger, take(ledger)[0])
+        assert ledger.queue.add(b"me", "me", lane="site", stage=0, priority=0, renew=True)
+        assert len(ledger.queue) == 1
+        ledger.close(finished=False)
+
+
+@pytest.mark.parametrize(
+    ("statement", "values", "index"),
+    [
+        (_SAME, ("site", 0, 0, 0, 9), "requests_next (lane=? AND stage=? AND rank=? AND id>?)"),
+        (_LATER, ("site", 0, 0, 9), "requests_next (lane=? AND (stage,rank)>(?,?))"),
+        ("SELECT id FROM requests WHERE state = 2", (), "requests_failed"),
+    ],
+)
+def test_the_next_rows_are_found_by_an_index(folder, statement, values, index):
+    ledger = Ledger(folder)
+    plan = " ".join(row[3] for row in ledger.db.execute(f"EXPLAIN QUERY PLAN {statement}", values))
+    assert index in plan
+    assert "TEMP B-TREE" not in plan
+    ledger.close(finished=False)
 
 
 def test_one_path_belongs_to_one_item_whatever_its_case(folder):
@@ -168,7 +435,21 @@ def test_the_ledger_is_private(folder):
     ledger = Ledger(folder)
     ledger.commit()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE((folder / "ledger.sqlite").stat().st_mode) & 0o077 == 0
+    files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert files == {"ledger.sqlite": 0o600, "ledger.sqlite-wal": 0o600}
+    ledger.close(finished=False)
+
+
+def test_a_ledger_that_was_readable_to_others_becomes_private(folder):
+    Ledger(folder).close(finished=False)
+    folder.chmod(0o755)
+    (folder / "ledger.sqlite").chmod(0o644)
+    ledger = Ledger(folder)
+    add(ledger, "page")
+    ledger.commit()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    ledger.close(finished=False)
 
 
 def test_a_second_crawl_on_the_same_job_is_refused(folder):
@@ -195,10 +476,28 @@ def test_an_unusable_folder_is_refused_with_a_sentence(tmp_path):
         Ledger(tmp_path / "file" / "job")
 
 
+@pytest.mark.parametrize("at", [0, 5000])
+def test_a_damaged_ledger_is_refused_with_a_sentence(folder, at):
+    ledger = Ledger(folder)
+    for number in range(500):
+        add(ledger, f"page {number}")
+    ledger.close(finished=False)
+    file = folder / "ledger.sqlite"
+    data = bytearray(file.read_bytes())
+    data[at : at + 20000] = b"x" * 20000
+    file.write_bytes(data)
+    with pytest.raises(LedgerError, match="cannot be used"):
+        Ledger(folder)
+
+
 def test_a_summary_counts_over_all_runs(folder):
     ledger = Ledger(folder)
     ledger.add_item("Model", 1)
-    ledger.add_item("Failure", "model_file:3:early_access")
+    failure = Failure(
+        id="model_file:3:early_access", kind="model_file", item_id=3, reason="early_access"
+    )
+    ledger.add_item("Failure", failure.id)
+    Refusals(ledger).note(failure, signed_in=False)
     ledger.mark("excluded_model", 4)
     ledger.record_media("image", 2, Media("a", 10, ""))
     add(ledger, "left")

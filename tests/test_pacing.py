@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import sys
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -16,8 +18,9 @@ from scrapy.spiders import Spider
 
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.handlers.pacing import RECOVERY, SLOWEST, Pacer, pause
+from civitai_crawler.handlers.shared import Noted
 from civitai_crawler.handlers.site import Site
-from tests.crawl import crawl
+from tests.crawl import ROOT, crawl
 from tests.servers import serve
 
 if TYPE_CHECKING:
@@ -267,3 +270,107 @@ async def test_ctrl_c_does_not_wait_for_turns():
         result = await crawl(settings=settings, requests=requests, stop_when=arrived, timeout=15)
     assert result.reason == "shutdown"
     assert len(server.seen) == 1
+
+
+def test_crawls_of_one_site_share_its_turns():
+    site = {"CIVITAI_BASE_URL": "https://shared.example", "CIVITAI_SHARED_PACE": "false"}
+    one, two = (Pacer.of(crawler_with(**site)) for _ in range(2))
+    other = Pacer.of(crawler_with(CIVITAI_BASE_URL="https://other.example"))
+
+    for pacer in (one, two, other):
+        pacer._crawl_stops = lambda: False  # these crawls never start
+
+    async def turns():
+        one.interval = two.interval = 0.05
+        one.margin = two.margin = 0.0
+        await asyncio.gather(one.turn(), two.turn(), one.turn(), two.turn())
+
+    asyncio.run(turns())
+    assert one.starts is two.starts
+    assert len(one.starts) == 4
+    assert min(gaps(one)) >= 0.05
+    two.hold(60)
+    assert one.held
+    assert not other.held
+    one.end()
+    assert one.stopping()
+    assert not two._ended
+
+
+PROCESS = """
+import asyncio, sys, time
+from pathlib import Path
+from civitai_crawler.handlers.pacing import Pacer
+from civitai_crawler.handlers.shared import Noted
+async def main():
+    pacer = Pacer(float(sys.argv[2]), noted=Noted(Path(sys.argv[1])))
+    for _ in range(int(sys.argv[3])):
+        await pacer.turn()
+        print(time.time(), flush=True)
+asyncio.run(main())
+"""
+
+
+async def take_turns(path: Path, interval: float, number: int):
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PROCESS, str(path), str(interval), str(number)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def test_processes_share_their_turns(tmp_path: Path):
+    both = [await take_turns(tmp_path / "pace", 0.1, 12) for _ in range(2)]
+    told = [(await process.communicate())[0].split() for process in both]
+    times = sorted(float(each) for lines in told for each in lines)
+    assert len(times) == 24
+    # A start is noted as planned; a late timer of a busy machine may take off a little.
+    assert min(later - earlier for earlier, later in pairwise(times)) >= 0.1 - 0.03
+    assert times[-1] - times[0] >= 23 * 0.1 - 0.03
+
+
+async def test_a_killed_process_leaves_its_last_start_and_no_lock(tmp_path: Path):
+    killed = await take_turns(tmp_path / "pace", 1.0, 99)
+    first = float(await killed.stdout.readline())
+    killed.kill()
+    await killed.wait()
+    after = await take_turns(tmp_path / "pace", 1.0, 1)
+    second = float((await after.communicate())[0])
+    assert second - first >= 1.0
+
+
+async def test_a_stopped_process_that_holds_the_lock_stops_nobody(tmp_path: Path):
+    path = tmp_path / "pace"
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        pacer = Pacer(0.01, noted=Noted(path))
+        async with asyncio.timeout(20):
+            await pacer.turn()
+    assert len(pacer.starts) == 1
+
+
+@pytest.mark.parametrize("text", ["", "no number", "99999999999.0", "nan"])
+async def test_a_note_that_cannot_be_true_does_not_count(tmp_path: Path, text):
+    (tmp_path / "pace").write_text(text)
+    assert await Noted(tmp_path / "pace").reserve(1) == 0
+    assert 0.5 < await Noted(tmp_path / "pace").reserve(1) <= 1
+
+
+async def test_a_pause_holds_the_other_processes(tmp_path: Path):
+    one, other = (Pacer(0.01, noted=Noted(tmp_path / "pace")) for _ in range(2))
+    one.hold(0.4)
+    await asyncio.gather(*one._notes)
+    begun = time.monotonic()
+    await other.turn()
+    assert time.monotonic() - begun >= 0.35
+
+
+def test_the_note_is_kept_for_real_sites_only(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    far, near = Site("https://civitai.com"), Site("http://127.0.0.1:8080")
+    found = Noted.of(Settings({}), far)
+    assert found is not None
+    assert found.path.parent == tmp_path / "civitai_crawler"
+    assert Noted.of(Settings({}), near) is None
+    assert Noted.of(Settings({"CIVITAI_SHARED_PACE": "false"}), far) is None
+    assert Noted.of(Settings({"CIVITAI_SHARED_PACE": "true"}), near) is not None

@@ -17,7 +17,8 @@ COMMON = {"id", *(field.name for field in dataclasses.fields(Record))}
 
 
 def row(name: str) -> str:
-    return re.findall(rf"^\| `{name}` \|(.*)\|$", README, re.MULTILINE)[-1]
+    found: list[str] = re.findall(rf"^\| `{name}` \|(.*)\|$", README, re.MULTILINE)
+    return found[-1]
 
 
 @pytest.mark.parametrize(("feed", "item"), FEEDS.items())

@@ -33,8 +33,6 @@ _CHUNK_HEAD, _CHUNK_EDGES = 8, 12
 _FILL, _TEM, _RST0, _RST7, _EOI, _SOS, _APP1, _COM = (
     0xFF, 0x01, 0xD0, 0xD7, 0xD9, 0xDA, 0xE1, 0xFE
 )  # fmt: skip
-_EXIF = b"Exif\x00"
-_EXIF_PREFIX = 6  # with one byte of padding
 
 
 def texts(read: Read) -> tuple[str, dict[str, str]]:
@@ -66,7 +64,9 @@ def _png(read: Read) -> dict[str, str]:
             keyword = read(at, min(length, _KEYWORD_BYTES)).partition(b"\x00")[0]
             name = _KEYWORDS.get(keyword.lower())
             if name is not None and name not in found:
-                found[name] = _png_text(kind, read(at, length)[len(keyword) + 1 :])
+                body = read(at, length)
+                whole = len(body) == length
+                found[name] = _png_text(kind, body[len(keyword) + 1 :]) if whole else ""
     return {**(in_exif or {}), **{name: text for name, text in found.items() if text}}
 
 
@@ -111,9 +111,13 @@ def _jpeg(read: Read) -> dict[str, str]:
     for marker, at, length in _jpeg_segments(read):
         if marker == _COM and not found:
             found["comment"] = exif.plain(read(at, length))
-        elif marker == _APP1 and in_exif is None and read(at, len(_EXIF)) == _EXIF:
-            in_exif = exif.texts(read(at, length)[_EXIF_PREFIX:])
+        elif marker == _APP1 and in_exif is None and _is_exif(read, at):
+            in_exif = exif.texts(read(at, length))
     return {**(in_exif or {}), **found}
+
+
+def _is_exif(read: Read, at: int) -> bool:
+    return read(at, len(exif.PREFIX)) == exif.PREFIX
 
 
 def _jpeg_segments(read: Read) -> Iterator[tuple[int, int, int]]:
@@ -141,7 +145,6 @@ def _webp(read: Read) -> dict[str, str]:
             break
         length = int.from_bytes(head[4:], "little")
         if head[:4] == b"EXIF" and length <= MAX_TEXT:
-            body = read(at + _CHUNK_HEAD, length)
-            return exif.texts(body[_EXIF_PREFIX:] if body.startswith(_EXIF) else body)
+            return exif.texts(read(at + _CHUNK_HEAD, length))
         at += _CHUNK_HEAD + length + length % 2
     return {}

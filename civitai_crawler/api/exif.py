@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+#: What EXIF begins with in JPEG, followed by one byte of padding.
+PREFIX = b"Exif\x00"
+
 _ORDERS: dict[bytes, Literal["little", "big"]] = {b"II*\x00": "little", b"MM\x00*": "big"}
 _DESCRIPTION, _MAKE, _CAMERA, _POINTER, _COMMENT = 0x010E, 0x010F, 0x0110, 0x8769, 0x9286
 _WANTED = frozenset({_DESCRIPTION, _MAKE, _CAMERA, _POINTER, _COMMENT})
@@ -12,7 +15,7 @@ _WANTED = frozenset({_DESCRIPTION, _MAKE, _CAMERA, _POINTER, _COMMENT})
 _SIZES = {1: 1, 2: 1, 4: 4, 7: 1}
 _ENTRY = 12
 _INLINE = 4
-_PREFIX = 8
+_CODE = 8
 _GRAPH = re.compile(r"\s*(prompt|workflow)\s*:\s*(?=\{)", re.IGNORECASE)
 #: In the order of trust where several fit equally.
 _CODECS = ("utf-16-be", "utf-16-le", "utf-8")
@@ -23,9 +26,11 @@ _PRINTABLE = frozenset(map(chr, (9, 10, 13, *range(32, 127))))
 def texts(data: bytes) -> dict[str, str]:
     """Return ``UserComment`` and ComfyUI's ``prompt`` and ``workflow``, as far as they are there.
 
-    *data* is EXIF without the prefix of its container, a TIFF file that is. Whatever it claims,
-    nothing outside of it is read, and no error is raised.
+    *data* is a TIFF file, with or without the prefix that JPEG demands. Whatever it claims, nothing
+    outside of it is read, and no error is raised.
     """
+    if data.startswith(PREFIX):
+        data = data[len(PREFIX) + 1 :]
     order = _ORDERS.get(data[:4])
     if order is None:
         return {}
@@ -59,16 +64,16 @@ def _entries(data: bytes, at: int, order: Literal["little", "big"]) -> dict[int,
 
 
 def user_comment(value: bytes) -> str:
-    """Decode a user comment by its eight-byte prefix, and by its looks where the prefix is wrong.
+    """Decode a user comment by the eight bytes before it, and by its looks where these are wrong.
 
-    Programs disagree about the byte order of ``UNICODE``, and some put UTF-8 behind any prefix.
+    Programs disagree about the byte order of ``UNICODE``, and some put UTF-8 behind any code.
     """
-    prefix, body = value[:_PREFIX], value[_PREFIX:]
-    if prefix == b"UNICODE\x00":
+    code, body = value[:_CODE], value[_CODE:]
+    if code == b"UNICODE\x00":
         return _utf16(body)
-    if prefix == b"JIS\x00\x00\x00\x00\x00":
+    if code == b"JIS\x00\x00\x00\x00\x00":
         return _japanese(body)
-    if prefix in {b"ASCII\x00\x00\x00", b"\x00" * _PREFIX}:
+    if code in {b"ASCII\x00\x00\x00", b"\x00" * _CODE}:
         return plain(body)
     return plain(value)
 

@@ -10,8 +10,6 @@ from civitai_crawler.api.parsers import convert
 
 #: Pairs of one text that are kept.
 MAX_PAIRS = 1_000
-#: Values that look like JSON or quoted text and are not; after so many none is taken for such.
-_MAX_BROKEN = 16
 
 #: Names of programs in lower case → the site's own; all others stay as written.
 _NAMES = {
@@ -44,7 +42,7 @@ _TEXTS = frozenset({"prompt", "negativePrompt", "sampler", "Model", "Size"})
 _NEGATIVE = re.compile(r"^[ \t]*Negative prompt:[ \t]*", re.MULTILINE)
 _STEPS = re.compile(r"^[ \t]*Steps:[ \t]*\d", re.MULTILINE)
 #: Every start that could be one is tried once, so that no text takes more than linear time.
-_NAME = r"([^\s,:\"{}\[\]][^,:\n\"{}\[\]]*+):[ \t]*+"
+_NAME = r"([^\s,:\"'{}\[\]][^,:\n\"{}\[\]]*+):[ \t]*+"
 _PAIR = re.compile(_NAME)
 _NEXT = re.compile(rf"[,\n][ \t]*+(?={_NAME})")
 _QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
@@ -127,22 +125,23 @@ def _pairs(text: str) -> dict[str, Any]:
     What stands between two commas without a name belongs to the value before.
     """
     found: dict[str, Any] = {}
-    at = broken = 0
-    while len(found) < MAX_PAIRS and (pair := _PAIR.match(text, at)):
-        value, at = None, pair.end()
-        if broken < _MAX_BROKEN and text[at : at + 1] in {'"', "[", "{"}:
-            value, at = _structured(text, at)
-            broken += value is None
+    at = 0
+    for _ in range(MAX_PAIRS):
+        pair = _PAIR.match(text, at)
+        if pair is None:
+            break
+        value, at = _structured(text, pair.end())
         following = _NEXT.search(text, at)
         end = following.start() if following else len(text)
-        found.setdefault(pair[1].strip(), text[at:end].strip() if value is None else value)
+        found.setdefault(pair[1].strip(), text[at:end].strip(" ,\n") if value is None else value)
         at = following.end() if following else end
     return found
 
 
 def _structured(text: str, at: int) -> tuple[Any, int]:
     """Read a quoted or JSON value and where it ends; ``None`` when it is neither."""
-    if text[at] == '"':
+    first = text[at : at + 1]
+    if first == '"':
         quoted = _QUOTED.match(text, at)
         if quoted is None:
             return None, at
@@ -151,7 +150,7 @@ def _structured(text: str, at: int) -> tuple[Any, int]:
         except ValueError:
             return quoted[0][1:-1], quoted.end()
     try:
-        return _JSON.raw_decode(text, at)
+        return _JSON.raw_decode(text, at) if first in {"[", "{"} else (None, at)
     except (ValueError, RecursionError):
         return None, at
 

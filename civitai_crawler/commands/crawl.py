@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError as ScrapyUsageError
 
-from civitai_crawler.exceptions import CivitaiError
+from civitai_crawler.exceptions import CivitaiError, UsageError
+from civitai_crawler.ledger import Ledger
+from civitai_crawler.ledger.summary import verdict
 
 if TYPE_CHECKING:
     import argparse
 
     from scrapy.crawler import Crawler
 
-#: Exit codes: all was done; the crawl was ended early; it was interrupted and can go on.
-DONE, ENDED, INTERRUPTED = 0, 1, 4
+logger = logging.getLogger(__name__)
+
+#: Exit codes: the crawl was ended early; wrong input; interrupted and can go on. What a finished
+#: crawl ends with, its ledger says: 0 complete, 3 but for refusals, 4 something is missing.
+ENDED, MISUSED, INTERRUPTED = 1, 2, 4
 
 
 class Command(CrawlCommand):
@@ -25,8 +32,10 @@ class Command(CrawlCommand):
         return (
             "Archive a creator of Civitai, single posts or images. Spiders: user_models (-a "
             "username=NAME), post_pages (-a post_id=ID), image_pages (-a image_id=ID), "
-            "generation_data (-a image_id=ID); the README lists all arguments. Exit codes: 0 done, "
-            "1 ended early, 2 wrong input, 4 interrupted (the same command goes on)."
+            "generation_data (-a image_id=ID); the README lists all arguments. Exit codes: "
+            "0 complete, 1 ended early, 2 wrong input, 3 complete but for what the site "
+            "refuses, 4 something is missing or the crawl was interrupted (the same command "
+            "goes on)."
         )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -44,19 +53,55 @@ class Command(CrawlCommand):
             raise ScrapyUsageError(f"There is no spider {args[0]!r}, only {known}.") from error
         except CivitaiError as error:
             raise ScrapyUsageError(str(error), print_help=False) from error
-        crawlers = [process.create_crawler(spider) for _ in crawls]
-        for crawler, arguments in zip(crawlers, crawls, strict=True):
-            process.crawl(crawler, **arguments)
+        started = []
+        for arguments in crawls:
+            crawler = process.create_crawler(spider)
+            started.append(Started(crawler, process.crawl(crawler, **arguments)))
         process.start()
-        self.exitcode = max(exit_code(crawler) for crawler in crawlers)
+        self.exitcode = max(each.exit_code() for each in started)
+        if any(each.interrupted for each in started):
+            fresh = " (without fresh=true)" if "fresh" in opts.spargs else ""
+            logger.info("Interrupted. The same command%s goes on where it was.", fresh)
 
 
-def exit_code(crawler: Crawler) -> int:
-    """Tell how a crawl ended."""
-    try:
-        reason: Any = crawler.stats.get_value("finish_reason")
-    except RuntimeError:  # it never started
-        return ENDED
-    if reason == "finished":
-        return DONE
-    return INTERRUPTED if reason == "shutdown" else ENDED
+class Started:
+    """One crawl of this command; an error of ours at its start is one sentence in the log."""
+
+    def __init__(self, crawler: Crawler, crawl: Any) -> None:
+        self.crawler = crawler
+        self.error: BaseException | None = None
+        if isinstance(crawl, asyncio.Task):
+            crawl.add_done_callback(self._ended)
+
+    def _ended(self, crawl: asyncio.Task[None]) -> None:
+        if crawl.cancelled():
+            return
+        self.error = crawl.exception()
+        if self.error is not None:
+            Ledger.abandon(self.crawler)
+        if isinstance(self.error, CivitaiError):
+            logger.error("%s", self.error)
+        elif self.error is not None:
+            logger.error("The crawl failed to start", exc_info=self.error)
+
+    @property
+    def reason(self) -> str | None:
+        """Scrapy's reason for the end; ``None`` when there was no time to give one."""
+        try:
+            reason: str | None = self.crawler.stats.get_value("finish_reason")
+        except RuntimeError:  # stopped before it had begun
+            return None
+        return reason
+
+    @property
+    def interrupted(self) -> bool:
+        """The crawl was stopped from outside, in order or at once."""
+        return self.error is None and self.reason in ("shutdown", None)
+
+    def exit_code(self) -> int:
+        """Tell how the crawl ended."""
+        if self.error is not None:
+            return MISUSED if isinstance(self.error, UsageError) else ENDED
+        if self.interrupted:
+            return INTERRUPTED
+        return verdict(Ledger.of(self.crawler).summary, self.reason).code

@@ -1,31 +1,35 @@
-"""Says at the end what the archive holds and what it could not get."""
+"""Says at the end what the archive holds and lacks: ``report.json``, ``report.md``, the log."""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from scrapy import signals
 
-from civitai_crawler.items import FEEDS
+from civitai_crawler.extensions import account, account_text
 from civitai_crawler.ledger import Ledger
+from civitai_crawler.ledger.summary import verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
     from typing import Self
 
     from scrapy import Spider
     from scrapy.crawler import Crawler
 
-    from civitai_crawler.ledger.summary import Summary
-
 logger = logging.getLogger(__name__)
-
-_MEDIA = {"model_file": "model files", "image": "originals"}
 
 
 class Report:
-    """Extension: the totals of the archive when the spider closes, over all runs of the job."""
+    """Extension: the state of the archive when the spider closes, over all runs of the job.
+
+    The files lie in the archive's folder and are replaced whole. A crawl that was killed leaves
+    those of the run before.
+    """
 
     def __init__(self, crawler: Crawler) -> None:
         self.crawler = crawler
@@ -38,41 +42,38 @@ class Report:
 
     def spider_closed(self, spider: Spider, reason: str) -> None:
         summary = Ledger.of(self.crawler).summary
-        if summary is not None:
-            for line in lines(summary):
-                logger.info("%s", line)
-
-
-def lines(summary: Summary) -> list[str]:
-    """Put a summary into sentences."""
-    items = {stem: summary.items.get(item.__name__, 0) for stem, item in FEEDS.items()}
-    items.pop("failures")
-    told = [f"The archive holds {_listed(items)}"]
-    stored = [
-        f"{number} {_MEDIA.get(kind, kind)} ({_size(size)})"
-        for kind, (number, size) in summary.media.items()
-    ]
-    if stored:
-        told.append(f"Stored on disk: {', '.join(stored)}")
-    if summary.failures:
-        told.append(f"Not obtained, by reason: {_listed(summary.failures)}")
-    if summary.excluded:
-        told.append(f"Left out as excluded: {_listed(summary.excluded)}")
-    if summary.pending:
-        told.append(
-            f"Not finished: {summary.pending} requests are left; the same command goes on from here"
+        if summary is None:
+            return
+        found = verdict(summary, reason)
+        told = account.account(
+            summary,
+            found,
+            archive=getattr(spider, "archive", spider.name),
+            spider=spider.name,
+            signed_in=bool(getattr(spider, "signed_in", False)),
+            ended=reason,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-    return told
+        for line in account_text.lines(told):
+            logger.info("%s", line)
+        if home := getattr(spider, "home", None):
+            self._write(home(self.crawler.settings), told)
+
+    def _write(self, folder: Path, told: account.Account) -> None:
+        try:
+            place(folder / "report.json", json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+            place(folder / "report.md", account_text.markdown(told))
+        except OSError as error:  # a full disk has already ended the crawl with a sentence
+            logger.warning("The report cannot be written: %s", error.strerror)
+        else:
+            logger.info("The report is in %s", folder / "report.md")
 
 
-def _listed(counts: Mapping[str, int]) -> str:
-    words = [f"{number} {name.replace('_', ' ')}" for name, number in counts.items() if number]
-    return ", ".join(words) or "nothing"
-
-
-def _size(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:  # noqa: PLR2004 - the next unit starts here
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+def place(file: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = file.with_name(f".{file.name}.part")
+    with part.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(file)

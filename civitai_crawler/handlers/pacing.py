@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -20,10 +19,12 @@ from scrapy.exceptions import DownloadCancelledError
 from scrapy.utils.misc import build_from_crawler
 
 from civitai_crawler.exceptions import UsageError
+from civitai_crawler.handlers.shared import Noted, Road
 from civitai_crawler.handlers.site import Site
 from civitai_crawler.handlers.streaming import StreamingDownloads
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
     from typing import Self
 
@@ -65,6 +66,8 @@ class Pacer:
     :param margin: seconds added to it, because a late start followed by a punctual one would be
         too close together at the server; by default 2 % of the interval, at most 0.02.
     :param site: what the turns are for.
+    :param road: shared with the other crawls of this process.
+    :param noted: shared with the other processes of this user.
     :param stats: gets ``civitai/pacer/turns`` and ``civitai/pacer/min_gap`` (seconds).
     :param stopping: tells that the crawl ends; who still waits then gets DownloadCancelledError.
     """
@@ -77,36 +80,34 @@ class Pacer:
         margin: float | None = None,
         *,
         site: Site | None = None,
+        road: Road | None = None,
+        noted: Noted | None = None,
         stats: StatsCollector | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.interval = interval
         self.margin = min(MARGIN, interval * MARGIN_SHARE) if margin is None else margin
         self.site = site or Site()
-        #: How often in a row the site has asked for a pause.
-        self.streak = 0
-        #: Start times of the last turns, ``time.monotonic()``.
-        self.starts: deque[float] = deque(maxlen=10_000)
-        #: The shortest time between two turns so far.
-        self.min_gap = math.inf
+        self._road = road or Road()
+        self._noted = noted
+        self._notes: set[asyncio.Task[None]] = set()
         self._stats = stats
         self._crawl_stops = stopping
         self._ended = False
-        self._lock = asyncio.Lock()
-        self._held_until = -math.inf
-        self._cold = True
-        self._watched = -math.inf
-        self._late = 0.0
-        self._factor = 1.0
-        self._step = 0.0
 
     @classmethod
     def of(cls, crawler: Crawler) -> Pacer:
-        """Give the one pacer of *crawler*; raises UsageError for settings that make no pace."""
+        """Give the pacer of *crawler*, which shares its turns with those of the same site.
+
+        Raises UsageError for settings that make no pace.
+        """
         if crawler not in cls._pacers:
+            site = Site.of(crawler.settings)
             cls._pacers[crawler] = cls(
                 _interval(crawler.settings.get("CIVITAI_REQUEST_INTERVAL", _DEFAULT_INTERVAL)),
-                site=Site.of(crawler.settings),
+                site=site,
+                road=Road.to(site),
+                noted=Noted.of(crawler.settings, site),
                 stats=crawler.stats,
                 stopping=_stopping(crawler),
             )
@@ -117,14 +118,29 @@ class Pacer:
         return self.site.holds(url)
 
     @property
+    def starts(self) -> deque[float]:
+        """Start times of the last turns, ``time.monotonic()``."""
+        return self._road.starts
+
+    @property
+    def min_gap(self) -> float:
+        """The shortest time between two turns so far."""
+        return self._road.min_gap
+
+    @property
+    def streak(self) -> int:
+        """How often in a row the site has asked for a pause."""
+        return self._road.streak
+
+    @property
     def pace(self) -> float:
         """Seconds between two starts now."""
-        return (self.interval + self.margin) * self._factor
+        return (self.interval + self.margin) * self._road.factor
 
     @property
     def held(self) -> bool:
         """The site has asked for a pause that is not over."""
-        return time.monotonic() < self._held_until
+        return time.monotonic() < self._road.held_until
 
     def stopping(self) -> bool:
         """Tell that the crawl ends: nothing needs to be sent any more."""
@@ -142,60 +158,79 @@ class Pacer:
         :param cold: the request opens a connection of its own, so that it arrives late; the next
             one waits for that much more (:meth:`answered` tells how late at most).
         """
-        async with self._lock:
-            while (left := self._due() - time.monotonic()) > 0:
+        async with self._road.lock:
+            await self._reach()
+            while self._noted is not None and (left := await self._noted.reserve(self.pace)) > 0:
                 await pause(left, self.stopping)
+                if self._due() <= time.monotonic():
+                    break
+                await self._reach()
             if self.stopping():
                 raise DownloadCancelledError("The crawl is stopping.")
             return self._note(time.monotonic(), cold=cold)
 
+    async def _reach(self) -> None:
+        while (left := self._due() - time.monotonic()) > 0:
+            await pause(left, self.stopping)
+
     def answered(self, start: float) -> None:
         """Take note that the request of *start* has reached the site: it has been answered."""
-        if start == self._watched:
+        road = self._road
+        if start == road.watched:
             late = time.monotonic() - start
-            self._late = min(late, LATE, self.interval * LATE_SHARE)
+            road.late = min(late, LATE, self.interval * LATE_SHARE)
 
     def broke(self) -> None:
         """Take note that a connection has failed, so that the next request opens a new one."""
-        self._cold = True
+        road = self._road
+        road.cold = True
 
     def hold(self, seconds: float) -> None:
         """Let nothing start for *seconds*, whoever waits already included."""
+        road = self._road
         if not self.held:
-            self.streak += 1
-        self._held_until = max(self._held_until, time.monotonic() + seconds)
+            road.streak += 1
+        road.held_until = max(road.held_until, time.monotonic() + seconds)
+        if self._noted is not None:
+            note = asyncio.ensure_future(self._noted.hold(seconds, self.pace))
+            self._notes.add(note)
+            note.add_done_callback(self._notes.discard)
 
     def slower(self) -> None:
         """Double the time between two requests: the site has asked for fewer.
 
         Requests that were under way when it first asked count once, so call it before ``hold``.
         """
+        road = self._road
         if self.held:
             return
-        self._factor = min(self._factor * 2, SLOWEST)
-        self._step = (self._factor - 1) / RECOVERY
+        road.factor = min(road.factor * 2, SLOWEST)
+        road.step = (road.factor - 1) / RECOVERY
 
     def calm(self) -> None:
         """Creep back to the normal pace: the site has given a good answer."""
+        road = self._road
         if self.held:
             return
-        self.streak = 0
-        self._factor = max(1.0, self._factor - self._step)
+        road.streak = 0
+        road.factor = max(1.0, road.factor - road.step)
 
     def _due(self) -> float:
-        last = self.starts[-1] if self.starts else -math.inf
-        return max(last + self._late + self.pace, self._held_until)
+        road = self._road
+        last = road.starts[-1] if road.starts else -math.inf
+        return max(last + road.late + self.pace, road.held_until)
 
     def _note(self, now: float, *, cold: bool) -> float:
-        gap = now - self.starts[-1] if self.starts else math.inf
-        self._watched = now if cold or self._cold or gap > IDLE else -math.inf
-        self._cold, self._late = False, 0.0
-        self.min_gap = min(self.min_gap, gap)
-        self.starts.append(now)
+        road = self._road
+        gap = now - road.starts[-1] if road.starts else math.inf
+        road.watched = now if cold or road.cold or gap > IDLE else -math.inf
+        road.cold, road.late = False, 0.0
+        road.min_gap = min(road.min_gap, gap)
+        road.starts.append(now)
         if self._stats is not None:
             self._stats.inc_value("civitai/pacer/turns")
-            if math.isfinite(self.min_gap):
-                self._stats.set_value("civitai/pacer/min_gap", round(self.min_gap, 4))
+            if math.isfinite(road.min_gap):
+                self._stats.set_value("civitai/pacer/min_gap", round(road.min_gap, 4))
         return now
 
 

@@ -5,6 +5,6 @@ left the pipelines and stand in the feeds: all of it is committed in one transac
 killed when, the next run puts back what was in flight and repeats nothing that was committed.
 """
 
-from civitai_crawler.ledger.store import Ledger, LedgerError, Media
+from civitai_crawler.ledger.store import HANDLED, Ledger, LedgerError, Media
 
-__all__ = ["Ledger", "LedgerError", "Media"]
+__all__ = ["HANDLED", "Ledger", "LedgerError", "Media"]

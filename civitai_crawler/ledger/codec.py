@@ -21,6 +21,8 @@ def encode(request: Request, spider: Spider) -> str:
     """Write a request as JSON, without headers, cookies and bodies: middlewares make these."""
     full = request.to_dict(spider=spider)
     kept = {name: full[name] for name in _KEPT_FIELDS if full.get(name) is not None}
+    # Below the site's address, so that a job goes on when its setting has changed.
+    kept["url"] = request.url.removeprefix(_site(spider))
     kept["meta"] = {
         key: value
         for key, value in request.meta.items()
@@ -31,4 +33,11 @@ def encode(request: Request, spider: Spider) -> str:
 
 def decode(text: str, spider: Spider) -> Request:
     """Read what :func:`encode` wrote; callbacks are looked up on *spider* by name."""
-    return request_from_dict(json.loads(text), spider=spider)
+    kept = json.loads(text)
+    if kept["url"].startswith("/"):
+        kept["url"] = _site(spider) + kept["url"]
+    return request_from_dict(kept, spider=spider)
+
+
+def _site(spider: Spider) -> str:
+    return getattr(spider, "base_url", "")

@@ -1,18 +1,24 @@
 """Feeds whose lines are committed with the rows they came from: each item exactly once.
 
 Registered for local paths. JSON Lines and CSV can be appended to, so these are held to the promise;
-any other format, standard output and remote storages are Scrapy's own, with Scrapy's weaker one.
+any other format, batches, compression, standard output and remote storages are Scrapy's own, with
+Scrapy's weaker one.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from scrapy.exporters import CsvItemExporter
 from scrapy.extensions.feedexport import FileFeedStorage
 from scrapy.utils.serialize import ScrapyJSONEncoder
 
+from civitai_crawler.exceptions import UsageError
+from civitai_crawler.ledger.feedfile import FeedFile
 from civitai_crawler.ledger.store import Ledger
 
 if TYPE_CHECKING:
@@ -24,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Formats that can be continued after a committed byte.
 _APPENDABLE = ("jsonlines", "jsonl", "jl", "csv")
+#: Options whose files are finished only after the last commit, or begin again at each run.
+_NOT_HELD = ("postprocessing", "batch_item_count")
 
 
 class LedgerFeedStorage(FileFeedStorage):
@@ -33,12 +41,20 @@ class LedgerFeedStorage(FileFeedStorage):
         self, uri: str, *, ledger: Ledger | None = None, feed_options: dict[str, Any] | None = None
     ) -> None:
         super().__init__(uri, feed_options=feed_options)
+        self.path = str(Path(self.path).absolute())
+        self._file: FeedFile | None = None
+        if ledger is None or "%(" in uri:  # Scrapy asks for the template first
+            return
         options = feed_options or {}
-        self._ledger = None if options.get("overwrite") else ledger
-        if options.get("format") not in _APPENDABLE:
-            self._ledger = None
-        if self._ledger is not None:
-            self._ledger.register_feed(self.path)
+        overwrite = bool(options.get("overwrite"))
+        if overwrite and ledger.resumed:
+            raise UsageError(
+                f"-O would overwrite {Path(self.path).name}, but the job is not finished and would "
+                "write only its rest: go on with -o, or start anew with -a fresh=true."
+            )
+        if options.get("format") in _APPENDABLE and not any(map(options.get, _NOT_HELD)):
+            self._file = ledger.feeds.take_charge(Path(self.path), anew=overwrite)
+            ledger.commit()
 
     @classmethod
     def from_crawler(
@@ -47,15 +63,11 @@ class LedgerFeedStorage(FileFeedStorage):
         return cls(uri, ledger=Ledger.of(crawler), feed_options=feed_options)
 
     def open(self, spider: Spider) -> IO[bytes]:
-        if self._ledger is None:
-            return super().open(spider)
-        return self._ledger.open_feed(self.path)
+        return super().open(spider) if self._file is None else cast("IO[bytes]", self._file)
 
     def store(self, file: IO[bytes]) -> None:
-        if self._ledger is None:
+        if self._file is None:  # the ledger closes its own
             super().store(file)
-        else:
-            self._ledger.close_feed(cast("BinaryIO", file))
 
 
 class FlatCsvExporter(CsvItemExporter):
@@ -65,6 +77,10 @@ class FlatCsvExporter(CsvItemExporter):
         started = file.seekable() and file.tell() > 0
         kwargs.setdefault("include_headers_line", not started)
         super().__init__(cast("BytesIO", file), **kwargs)
+        if started and isinstance(file, FeedFile) and not self.fields_to_export:
+            # The first item of this run may be of another class than that of the first run.
+            header = io.StringIO(file.header().decode(self.encoding or "utf-8"))
+            self.fields_to_export = next(csv.reader(header, **self._kwargs), None)
 
     def serialize_field(self, field: Any, name: str, value: Any) -> Any:
         if isinstance(value, (dict, list, tuple)):

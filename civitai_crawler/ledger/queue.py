@@ -1,28 +1,60 @@
-"""The rows of requests: what is pending, in flight, done, or failed until the next run."""
+"""The rows of requests: what is pending, done, or failed until the next run.
+
+A row that was handed out stays pending on disk until it is settled: only this process knows that it
+is in flight, so a killed one leaves nothing to be put back.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import sqlite3
 
 
 class State(IntEnum):
-    """What a row is; only ``PENDING`` rows are handed out."""
+    """What a row is. The schema's indices name 0 and 2."""
 
     PENDING = 0
-    IN_FLIGHT = 1
-    DONE = 2
-    FAILED = 3
+    DONE = 1
+    FAILED = 2
 
 
 SITE, FILE = "site", "file"
 
+#: Keys of pending rows that are kept in memory per lane.
+WINDOW = 1000
 
-@dataclass(slots=True)
+#: Stage, rank, id: the order in which rows are handed out.
+Key = tuple[int, int, int]
+
+# The states are written out, or SQLite would not see that its partial indices fit.
+# For the same reason what follows a key is asked for in two steps.
+_SAME = (
+    "SELECT stage, rank, id FROM requests WHERE state = 0 AND lane = ? "
+    "AND stage = ? AND rank = ? AND id > ? ORDER BY id LIMIT ?"
+)
+_LATER = (
+    "SELECT stage, rank, id FROM requests WHERE state = 0 AND lane = ? "
+    "AND (stage, rank) > (?, ?) ORDER BY stage, rank, id LIMIT ?"
+)
+_COUNT = "SELECT lane, count(*) FROM requests WHERE state = 0 GROUP BY lane"
+_RETRY = "UPDATE requests SET state = 0, error = NULL WHERE state = 2"
+_ADD = (
+    "INSERT OR IGNORE INTO requests (fingerprint, lane, stage, rank, state, data) "
+    "VALUES (?, ?, ?, ?, 0, ?)"
+)
+_RENEW = "UPDATE requests SET state = 0, data = ?, error = NULL WHERE fingerprint = ? AND state > 0"
+_DONE = "UPDATE requests SET state = 1, data = NULL WHERE id = ?"
+_FAILED = "UPDATE requests SET state = 2, error = ? WHERE id = ?"
+_BEFORE_ALL: Key = (-(2**62), 0, 0)
+
+
+@dataclass(slots=True, eq=False)
 class Row:
     """A request in flight and what it still waits for."""
 
@@ -36,7 +68,40 @@ class Row:
     outstanding: int = 0
     """Child requests not yet rows, items not yet out of the pipelines."""
     error: str | None = None
-    """Why it cannot be called done."""
+    """Why it cannot be called done; a class name, for texts may hold addresses."""
+    errback: Any = None
+    """The spider's own errback; the request in flight carries the scheduler's."""
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What is known of one lane without asking the disk."""
+
+    pending: int = 0
+    """Rows not yet handed out."""
+    keys: list[Key] = field(default_factory=list)
+    """A heap: the pending rows up to the frontier."""
+    frontier: Key | None = None
+    """Rows beyond this key are known to the disk only; ``None``: there are none."""
+    stages: Counter[int] = field(default_factory=Counter)
+    """Rows in flight by stage."""
+    awaiting: int = 0
+    """Rows in flight whose answer has not come."""
+
+    def push(self, key: Key) -> None:
+        self.pending += 1
+        if self.frontier is not None and key > self.frontier:
+            return
+        heapq.heappush(self.keys, key)
+        if len(self.keys) > 2 * WINDOW:
+            self.keys.sort()
+            del self.keys[WINDOW:]
+            self.frontier = self.keys[-1]
+
+    @property
+    def earliest(self) -> int | None:
+        """The first stage that is still at work."""
+        return min(self.stages, default=None)
 
 
 class RequestQueue:
@@ -44,75 +109,105 @@ class RequestQueue:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._pending: dict[str, int] = {}
+        self._lanes: dict[str, _Lane] = {}
         #: Rows in flight by id.
         self.open: dict[int, Row] = {}
 
     def restore(self) -> bool:
-        """Make rows of an earlier run pending again; tell whether any work is left over."""
-        self._db.execute(
-            "UPDATE requests SET state = ?, error = NULL WHERE state IN (?, ?)",
-            (State.PENDING, State.IN_FLIGHT, State.FAILED),
-        )
-        self._pending = dict(
-            self._db.execute(
-                "SELECT lane, count(*) FROM requests WHERE state = ? GROUP BY lane",
-                (State.PENDING,),
-            )
-        )
-        return bool(self._pending)
+        """Make failed rows pending again; tell whether an earlier run has left rows at all."""
+        self._db.execute(_RETRY)
+        for lane, number in self._db.execute(_COUNT):
+            self._lanes[lane] = _Lane(number, frontier=_BEFORE_ALL)
+        return self._db.execute("SELECT 1 FROM requests LIMIT 1").fetchone() is not None
 
     def clear(self) -> None:
         self._db.execute("DELETE FROM requests")
+        self._lanes.clear()
 
     def __len__(self) -> int:
-        return sum(self._pending.values())
+        return sum(lane.pending for lane in self._lanes.values())
+
+    def in_flight(self, lane: str) -> tuple[int, int]:
+        """Count the rows in flight: those awaiting their answer, and all."""
+        known = self._lanes.get(lane)
+        return (0, 0) if known is None else (known.awaiting, known.stages.total())
 
     def add(
-        self, fingerprint: bytes | None, data: str, *, lane: str, stage: int, priority: int
+        self,
+        fingerprint: bytes | None,
+        data: str,
+        *,
+        lane: str,
+        stage: int,
+        priority: int,
+        renew: bool = False,
     ) -> bool:
-        """Store a request; ``False`` when its fingerprint is known."""
-        cursor = self._db.execute(
-            "INSERT OR IGNORE INTO requests (fingerprint, lane, stage, priority, state, data) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (fingerprint, lane, stage, priority, State.PENDING, data),
-        )
+        """Store a request; ``False`` when its fingerprint is known.
+
+        With *renew* a known one that is done becomes pending again, and a pending one stays one.
+        """
+        known = self._lanes.setdefault(lane, _Lane())
+        cursor = self._db.execute(_ADD, (fingerprint, lane, stage, -priority, data))
         if cursor.rowcount:
-            self._pending[lane] = self._pending.get(lane, 0) + 1
-        return bool(cursor.rowcount)
+            known.push((stage, -priority, cursor.lastrowid or 0))
+        elif renew and self._db.execute(_RENEW, (data, fingerprint)).rowcount:
+            row = self._db.execute(
+                "SELECT stage, rank, id FROM requests WHERE fingerprint = ?", (fingerprint,)
+            )
+            known.push(row.fetchone())
+        return renew or bool(cursor.rowcount)
 
     def take(self, lane: str) -> tuple[Row, str] | None:
         """Hand out the next request of *lane*, unless an earlier stage is still at work."""
-        if not self._pending.get(lane):
+        known = self._lanes.get(lane)
+        if known is None or not known.pending:
             return None
-        found = self._db.execute(
-            "SELECT id, stage, data FROM requests WHERE state = ? AND lane = ? "
-            "ORDER BY stage, priority DESC, id LIMIT 1",
-            (State.PENDING, lane),
-        ).fetchone()
-        row = Row(found[0], lane, found[1])
-        if any(other.lane == lane and other.stage < row.stage for other in self.open.values()):
+        if not known.keys and not self._refill(lane, known):
             return None
-        self._db.execute(
-            "UPDATE requests SET state = ?, attempts = attempts + 1 WHERE id = ?",
-            (State.IN_FLIGHT, row.id),
-        )
-        self._pending[lane] -= 1
-        self.open[row.id] = row
-        return row, found[2]
+        stage, _, row_id = known.keys[0]
+        if (earliest := known.earliest) is not None and earliest < stage:
+            return None
+        heapq.heappop(known.keys)
+        found = self._db.execute("SELECT data FROM requests WHERE id = ?", (row_id,)).fetchone()
+        row = self.open[row_id] = Row(row_id, lane, stage)
+        known.pending -= 1
+        known.awaiting += 1
+        known.stages[stage] += 1
+        return row, found[0]
+
+    def _refill(self, lane: str, known: _Lane) -> bool:
+        """Read the next keys from the disk; tell whether there were any."""
+        while not known.keys and known.frontier is not None:
+            found = self._after(lane, *known.frontier)
+            known.frontier = found[-1] if len(found) == WINDOW else None
+            # Already in order, which makes it a heap.
+            known.keys = [key for key in found if key[2] not in self.open]
+        return bool(known.keys)
+
+    def _after(self, lane: str, stage: int, rank: int, row_id: int) -> list[Key]:
+        """Read up to a window of keys that follow one, in order."""
+        same = self._db.execute(_SAME, (lane, stage, rank, row_id, WINDOW)).fetchall()
+        later = self._db.execute(_LATER, (lane, stage, rank, WINDOW - len(same))).fetchall()
+        return [*same, *later]
+
+    def answer(self, row: Row) -> None:
+        """Note that the answer to *row* has come."""
+        if not row.answered:
+            row.answered = True
+            self._lanes[row.lane].awaiting -= 1
 
     def settle(self, row: Row) -> bool:
         """Close *row* if nothing of it is outstanding; tell whether it was closed."""
         if not row.exhausted or row.outstanding or row.id not in self.open:
             return False
+        self.answer(row)
         del self.open[row.id]
+        stages = self._lanes[row.lane].stages
+        stages[row.stage] -= 1
+        if not stages[row.stage]:
+            del stages[row.stage]
         if row.error is None:
-            self._db.execute(
-                "UPDATE requests SET state = ?, data = NULL WHERE id = ?", (State.DONE, row.id)
-            )
+            self._db.execute(_DONE, (row.id,))
         else:
-            self._db.execute(
-                "UPDATE requests SET state = ?, error = ? WHERE id = ?",
-                (State.FAILED, row.error, row.id),
-            )
+            self._db.execute(_FAILED, (row.error, row.id))
         return True

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import sqlite3
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from scrapy.core.scheduler import BaseScheduler
-from scrapy.exceptions import CloseSpider
+from scrapy.exceptions import DownloadCancelledError
 
 from civitai_crawler.ledger.codec import decode, encode
 from civitai_crawler.ledger.queue import FILE, SITE, Row
-from civitai_crawler.ledger.store import Ledger
+from civitai_crawler.ledger.store import HANDLED, Ledger, LedgerError
+from civitai_crawler.ledger.tracking import tracked
 
 if TYPE_CHECKING:
     from typing import Self
@@ -41,15 +44,12 @@ class LedgerScheduler(BaseScheduler):
         self.ledger = Ledger.of(crawler)
         self._again: deque[Request] = deque()
         self._commit_due: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._spider: Spider
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        try:
-            return cls(crawler)
-        except Exception as error:
-            logger.error("%s", error)  # noqa: TRY400 - one sentence, the cause is in it
-            raise CloseSpider("job_unusable") from error
+        return cls(crawler)
 
     def open(self, spider: Spider) -> None:
         self._spider = spider
@@ -62,7 +62,11 @@ class LedgerScheduler(BaseScheduler):
         finished = (
             reason == "finished" and not len(self.ledger.queue) and not self.ledger.queue.open
         )
-        self.ledger.close(finished=finished)
+        try:
+            self.ledger.close(finished=finished)
+        except (OSError, sqlite3.Error, LedgerError) as error:
+            if self._closing is None:
+                _tell(error)
 
     def has_pending_requests(self) -> bool:
         return bool(self._again or len(self.ledger.queue))
@@ -72,23 +76,37 @@ class LedgerScheduler(BaseScheduler):
             self._again.append(request)
             return True
         parent = self.ledger.queue.open.get(request.meta.pop("civitai_parent", 0))
-        stored = self._store(request)
-        if parent is not None:
-            parent.outstanding -= 1
-            self.settle(parent)
-        return stored
+        try:
+            return self._store(request)
+        except (TypeError, ValueError) as error:
+            # A bug of the spider. Its row is tried again in the next run; the crawl goes on.
+            logger.exception("Cannot write down %s", request)
+            if parent is not None:
+                parent.error = type(error).__name__
+            return False
+        except sqlite3.Error as error:
+            self._end(error)
+            return False
+        finally:
+            if parent is not None:
+                parent.outstanding -= 1
+                self.settle(parent)
 
     def _store(self, request: Request) -> bool:
         request.meta.pop("civitai_row", None)
+        again = bool(request.meta.get("civitai_again"))
         fingerprint = None
-        if not request.dont_filter:
+        if again or not request.dont_filter:
             fingerprint = self.crawler.request_fingerprinter.fingerprint(request)
+        if again and fingerprint is not None:
+            fingerprint = b"again " + fingerprint
         stored = self.ledger.queue.add(
             fingerprint,
             encode(request, self._spider),
             lane=request.meta.get("civitai_lane", SITE),
             stage=request.meta.get("civitai_stage", 0),
             priority=request.priority,
+            renew=again,
         )
         self.crawler.stats.inc_value("civitai/ledger/stored" if stored else "dupefilter/filtered")
         self.commit_soon()
@@ -97,39 +115,83 @@ class LedgerScheduler(BaseScheduler):
     def next_request(self) -> Request | None:
         if self._again:
             return self._again.popleft()
-        for lane in (SITE, FILE):
-            if self._admits(lane) and (taken := self.ledger.queue.take(lane)):
-                return self._revive(*taken)
+        if self.ledger.broken is not None:
+            return None
+        try:
+            return self._next_row()
+        except sqlite3.Error as error:
+            self._end(error)
+            return None
+
+    def _next_row(self) -> Request | None:
+        for lane, bounds in ADMITTED.items():
+            while self._admits(lane, *bounds) and (taken := self.ledger.queue.take(lane)):
+                if request := self._revive(*taken):
+                    return request
         return None
 
-    def _admits(self, lane: str) -> bool:
-        awaiting, in_all = ADMITTED[lane]
-        rows = [row for row in self.ledger.queue.open.values() if row.lane == lane]
-        return len(rows) < in_all and sum(not row.answered for row in rows) < awaiting
+    def _admits(self, lane: str, awaiting: int, in_all: int) -> bool:
+        now_awaiting, now_in_all = self.ledger.queue.in_flight(lane)
+        return now_awaiting < awaiting and now_in_all < in_all
 
-    def _revive(self, row: Row, data: str) -> Request:
-        request = decode(data, self._spider)
-        original = request.errback
+    def _revive(self, row: Row, data: str) -> Request | None:
+        """Make the request of a row again; a row that cannot be read is left to the next run."""
+        try:
+            request = decode(data, self._spider)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            logger.error("A stored request cannot be read (%s); it is kept", type(error).__name__)  # noqa: TRY400 - told in one line
+            row.error, row.exhausted = type(error).__name__, True
+            self.settle(row)
+            return None
+        row.errback = request.errback
 
         def failed(failure: Failure) -> Any:
-            row.error = type(failure.value).__name__
-            row.answered = row.exhausted = True
-            try:
-                return original(failure) if original is not None else failure
-            finally:
-                # A final refusal is an answer: it is told once and not asked again in this pass.
-                if getattr(failure.value, "final", False):
-                    row.error = None
-                self.settle(row)
+            return self._failed(row, failure)
 
         request = request.replace(errback=failed)
         request.meta["civitai_row"] = row.id
         return request
 
+    def _failed(self, row: Row, failure: Failure) -> Any:
+        """Let the spider's errback see a failure, and settle the row."""
+        self.ledger.queue.answer(row)
+        row.error = type(failure.value).__name__
+        if isinstance(failure.value, DownloadCancelledError) and self._is_ending():
+            # Says nothing about the request, so nobody is told; the next run asks again.
+            return self._exhaust(row, None)
+        try:
+            output = failure if row.errback is None else row.errback(failure)
+        except BaseException:
+            self._exhaust(row, None)
+            raise
+        # A final refusal is an answer: it is told once and not asked again in this pass. So is one
+        # in whose place the spider has asked something else.
+        if output is HANDLED or getattr(failure.value, "final", False):
+            row.error = None
+        if output is HANDLED:
+            output = None
+        if output is None or output is failure:
+            return self._exhaust(row, output)
+        return tracked(output, row, self.settle)
+
+    def _exhaust(self, row: Row, output: Any) -> Any:
+        row.exhausted = True
+        self.settle(row)
+        return output
+
+    def _is_ending(self) -> bool:
+        # True as well while too much waits in memory, where it does no harm: nothing is cancelled.
+        return self.crawler.engine.needs_backout()
+
     def settle(self, row: Row) -> None:
         """Close *row* if it waits for nothing more, and see to it that this becomes durable."""
-        if self.ledger.queue.settle(row):
-            self.commit_soon()
+        try:
+            settled = self.ledger.queue.settle(row)
+        except sqlite3.Error as error:
+            self._end(error)
+        else:
+            if settled:
+                self.commit_soon()
 
     def commit_soon(self) -> None:
         if self._commit_due is None:
@@ -138,4 +200,29 @@ class LedgerScheduler(BaseScheduler):
 
     def _commit(self) -> None:
         self._commit_due = None
-        self.ledger.commit()
+        try:
+            self.ledger.commit()
+        except (OSError, sqlite3.Error, LedgerError) as error:
+            self._end(error)
+        else:
+            if self.ledger.broken is not None:
+                self._end(self.ledger.broken)
+
+    def _end(self, error: Exception) -> None:
+        """End the crawl, once, because nothing can be read or committed any more."""
+        self.ledger.broken = error
+        if self._closing is None:
+            closing = self.crawler.engine.close_spider_async(reason=_tell(error))
+            self._closing = asyncio.get_running_loop().create_task(closing)
+
+
+def _tell(error: Exception) -> str:
+    """Say in one sentence why nothing can be committed; return the reason to end with."""
+    if isinstance(error, LedgerError):
+        logger.error("%s", error)
+        return "feed_unusable"
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "full" in str(error):
+        logger.error("The disk is full. Make room and start again: the crawl goes on from here.")
+        return "disk_full"
+    logger.error("The ledger or a feed cannot be used any more: %s", error)
+    return "ledger_unusable"

@@ -20,14 +20,13 @@ CREATE TABLE IF NOT EXISTS requests (
     fingerprint BLOB UNIQUE,      -- NULL: never filtered
     lane TEXT NOT NULL,           -- site: answered by the site; file: one row, one big download
     stage INTEGER NOT NULL,       -- a stage starts when every earlier one is done
-    priority INTEGER NOT NULL,
+    rank INTEGER NOT NULL,        -- the priority with its sign turned: the lowest comes first
     state INTEGER NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
     data TEXT,                    -- the original request as JSON, without secrets; NULL once done
     error TEXT
 );
-CREATE INDEX IF NOT EXISTS requests_next
-    ON requests (lane, stage, priority DESC, id) WHERE state = 0;
+CREATE INDEX IF NOT EXISTS requests_next ON requests (lane, stage, rank, id) WHERE state = 0;
+CREATE INDEX IF NOT EXISTS requests_failed ON requests (id) WHERE state = 2;
 CREATE TABLE IF NOT EXISTS items (
     kind TEXT, id TEXT, parent TEXT,
     digest TEXT,                  -- of what makes a later record of the same id an update
@@ -35,7 +34,11 @@ CREATE TABLE IF NOT EXISTS items (
     PRIMARY KEY (kind, id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS items_parent ON items (kind, parent) WHERE parent IS NOT NULL;
-CREATE TABLE IF NOT EXISTS feeds (path TEXT PRIMARY KEY, length INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS feeds (
+    path TEXT PRIMARY KEY,        -- absolute
+    length INTEGER NOT NULL,      -- bytes that belong to what is committed
+    closed INTEGER NOT NULL       -- 1: the run that wrote last has ended in order
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS media (
     kind TEXT, id INTEGER, path TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
     verified TEXT, content_type TEXT, PRIMARY KEY (kind, id)
@@ -54,23 +57,39 @@ class LedgerError(CivitaiError):
 def connect(folder: Path | None) -> sqlite3.Connection:
     """Open (or make) the ledger in *folder*, private to the user; ``None`` keeps it in memory."""
     try:
-        if folder is None:
-            db = sqlite3.connect(":memory:", isolation_level=None)
-        else:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            folder.chmod(0o700)
-            file = folder / "ledger.sqlite"
-            file.touch(mode=0o600)
-            db = sqlite3.connect(file, isolation_level=None, timeout=1)
-        _prepare(db)
+        return _open(":memory:" if folder is None else _file(folder))
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             raise LedgerError(
                 f"Another crawl is using the job folder {folder}; let it end first."
             ) from error
-        raise LedgerError(f"The job folder {folder} cannot be used: {error}.") from error
+        raise unusable(folder, error) from error
     except (OSError, sqlite3.Error) as error:
-        raise LedgerError(f"The job folder {folder} cannot be used: {error}.") from error
+        raise unusable(folder, error) from error
+
+
+def unusable(folder: Path | None, error: Exception) -> LedgerError:
+    """Say that the ledger in *folder* cannot be read or written."""
+    return LedgerError(f"The job folder {folder} cannot be used: {error}.")
+
+
+def _file(folder: Path) -> Path:
+    """Make the ledger's file; SQLite gives what it puts beside it the same rights."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+    file = folder / "ledger.sqlite"
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    return file
+
+
+def _open(file: Path | str) -> sqlite3.Connection:
+    db = sqlite3.connect(file, isolation_level=None, timeout=1)
+    try:
+        _prepare(db)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -79,6 +98,8 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA locking_mode = EXCLUSIVE")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
+    # Only a commit writes, so only a commit can find the disk full.
+    db.execute("PRAGMA cache_spill = OFF")
     db.execute("BEGIN IMMEDIATE")
     db.execute("COMMIT")
     found = db.execute("PRAGMA user_version").fetchone()[0]

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import logging
+import json
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from civitai_crawler.ledger.feedfile import Feeds, set_aside
 from civitai_crawler.ledger.queue import RequestQueue
-from civitai_crawler.ledger.schema import LedgerError, connect
-from civitai_crawler.ledger.summary import Summary, summarize
+from civitai_crawler.ledger.schema import LedgerError, connect, unusable
+from civitai_crawler.ledger.tally import summarize
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from scrapy.crawler import Crawler
 
-__all__ = ["Ledger", "LedgerError", "Media"]
+    from civitai_crawler.ledger.summary import Summary
 
-logger = logging.getLogger(__name__)
+__all__ = ["HANDLED", "Ledger", "LedgerError", "Media"]
+
+#: What an errback returns when it has asked something else instead: the request is done with.
+HANDLED = object()
+
+#: Bytes of a stored file from which on it is worth a commit of its own.
+BIG = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +60,32 @@ class Ledger:
             ledger = cls._by_crawler[crawler] = cls(Path(jobdir) if jobdir else None)
         return ledger
 
+    @classmethod
+    def abandon(cls, crawler: Crawler) -> None:
+        """Let go of the ledger of a crawl that never began, as if it had not been opened."""
+        ledger = cls._by_crawler.pop(crawler, None)
+        if ledger is not None:
+            ledger.feeds.release()
+            ledger.db.close()
+
     def __init__(self, folder: Path | None = None) -> None:
         self.db = connect(folder)
         self.queue = RequestQueue(self.db)
-        self._feeds: dict[str, BinaryIO] = {}
+        self.feeds = Feeds(self.db, folder)
         #: What the job holds; known when the ledger is closed.
         self.summary: Summary | None = None
-        self.db.execute("BEGIN")
-        #: True when this run goes on with what an earlier one left; False on a new pass.
-        self.resumed = self._begin_run()
+        #: Why nothing can be committed any more.
+        self.broken: Exception | None = None
+        try:
+            self.db.execute("BEGIN")
+            #: True when this run goes on with what an earlier one left; False on a new pass.
+            self.resumed = self._begin_run()
+        except (OSError, sqlite3.Error) as error:
+            self.db.close()
+            raise unusable(folder, error) from error
 
     def _begin_run(self) -> bool:
-        """Put back what was in flight, or clear the queue of a finished job for a new pass."""
+        """Take up what is left, or clear the queue of a finished job for a new pass."""
         finished = self.fact("finished")
         self.set_fact("finished", None)
         #: Passes that were finished before this one: 0 in the first.
@@ -69,13 +93,34 @@ class Ledger:
         self.set_fact("passes", str(self.passes))
         if finished:
             self.queue.clear()
-            # What is left out is found out anew; what is known of posts stays.
-            self.db.execute("DELETE FROM marks WHERE kind LIKE 'excluded%'")
-        for path, length in self.db.execute("SELECT path, length FROM feeds").fetchall():
-            _cut(Path(path), length)
+        self._rename()
         resumed = self.queue.restore()
         self.commit()
         return resumed
+
+    def start_anew(self, feeds: Iterable[Path]) -> None:
+        """Forget requests, items and marks and set *feeds* aside; stored files stay known.
+
+        What is to be renamed is committed first, so that a kill in between changes nothing.
+        """
+        renames = json.dumps(set_aside(feeds))
+        for table in ("requests", "items", "marks", "feeds", "facts"):
+            self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names above
+        self.set_fact("renames", renames)
+        self.queue.clear()
+        self.passes = 0
+        self.set_fact("passes", "0")
+        self.resumed = False
+        self.commit()
+        self._rename()
+        self.commit()
+
+    def _rename(self) -> None:
+        renames: dict[str, str] = json.loads(self.fact("renames") or "{}")
+        for old, new in renames.items():
+            if Path(old).exists() and not Path(new).exists():
+                Path(old).rename(new)
+        self.set_fact("renames", None)
 
     # --- facts about the job -------------------------------------------------------------------
 
@@ -151,6 +196,9 @@ class Ledger:
         ).fetchone()
         return None if row is None else str(row[0])
 
+    def unmark(self, kind: str, mark_id: int | str) -> None:
+        self.db.execute("DELETE FROM marks WHERE kind = ? AND id = ?", (kind, str(mark_id)))
+
     def marks(self, kind: str) -> dict[str, str]:
         return dict(self.db.execute("SELECT id, value FROM marks WHERE kind = ?", (kind,)))
 
@@ -178,6 +226,8 @@ class Ledger:
                 media.content_type,
             ),
         )
+        if media.size >= BIG:
+            self.commit()
 
     def claim_path(self, kind: str, item_id: int, wanted: str) -> str:
         """Give *wanted*, or the same with the id before the extension, to one item for good.
@@ -198,54 +248,38 @@ class Ledger:
                 return str(owner[0])
         raise LedgerError(f"No free path for {kind} {item_id}: {wanted}.")
 
-    # --- feeds and the transaction ----------------------------------------------------------
-
-    def feed_length(self, path: str) -> int | None:
-        """Return the committed length of a feed in bytes; ``None`` for one the ledger never saw."""
-        row = self.db.execute("SELECT length FROM feeds WHERE path = ?", (path,)).fetchone()
-        return None if row is None else int(row[0])
-
-    def register_feed(self, path: str) -> None:
-        """Take charge of a feed: what stands there now is kept, what comes is committed."""
-        if self.feed_length(path) is None:
-            file = Path(path)
-            length = file.stat().st_size if file.exists() else 0
-            self.db.execute("INSERT INTO feeds VALUES (?, ?)", (path, length))
-            self.commit()
-
-    def open_feed(self, path: str) -> BinaryIO:
-        """Open a registered feed for appending after its committed bytes."""
-        file = Path(path)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _cut(file, self.feed_length(path) or 0)
-        self._feeds[path] = stream = file.open("ab")
-        return stream
-
-    def close_feed(self, stream: BinaryIO) -> None:
-        self._feeds = {path: other for path, other in self._feeds.items() if other is not stream}
-        stream.close()
+    # --- the transaction --------------------------------------------------------------------
 
     def commit(self) -> None:
-        """Make everything so far durable at once: rows, items, and the feeds up to this byte."""
-        for path, stream in self._feeds.items():
-            stream.flush()
-            self.db.execute("INSERT OR REPLACE INTO feeds VALUES (?, ?)", (path, stream.tell()))
-        self.db.execute("COMMIT")
-        self.db.execute("BEGIN")
+        """Make everything so far durable at once: rows, items, and the feeds up to this byte.
+
+        Raises OSError or sqlite3.Error when the disk takes nothing; from then on nothing is
+        committed any more, and the next run goes on from the last commit.
+        """
+        if self.broken is not None:
+            return
+        try:
+            self.feeds.write_out()
+            self.db.execute("COMMIT")
+        except (OSError, sqlite3.Error, LedgerError) as error:
+            self.broken = error
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
+        finally:
+            # Also then: outside of a transaction every statement would be committed at once.
+            self.db.execute("BEGIN")
 
     def close(self, *, finished: bool) -> None:
         """Commit and close; *finished* makes the next run a new pass."""
-        self.set_fact("finished", "1" if finished else None)
-        self.summary = summarize(self.db)
-        self.commit()
-        self.db.execute("COMMIT")
-        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self.db.close()
-
-
-def _cut(file: Path, length: int) -> None:
-    """Cut what an interrupted run wrote beyond the committed length of a feed."""
-    if file.exists() and file.stat().st_size > length:
-        logger.info("Cutting %d uncommitted bytes off %s", file.stat().st_size - length, file.name)
-        with file.open("r+b") as stream:
-            stream.truncate(length)
+        try:
+            self.set_fact("finished", "1" if finished else None)
+            self.feeds.note_closed()
+            if self.broken is None:
+                self.summary = summarize(self.db)
+            self.commit()
+            self.db.execute("COMMIT" if self.broken is None else "ROLLBACK")
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self.feeds.release()
+            self.db.close()

@@ -6,17 +6,20 @@ its requests were scheduled or its items processed. Both are counted as outstand
 
 from __future__ import annotations
 
+import inspect
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from itemadapter import ItemAdapter
 from scrapy import Request, signals
+from scrapy.utils.asyncgen import as_async_generator
+from scrapy.utils.spider import iterate_spider_output
 
 from civitai_crawler.ledger.changes import digest
-from civitai_crawler.ledger.scheduler import LedgerScheduler
 from civitai_crawler.ledger.store import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from typing import Self
 
     from scrapy.crawler import Crawler
@@ -32,6 +35,27 @@ _PARENTS = {
     "Image": "post_id",
     "GenerationData": "post_id",
 }
+
+
+async def tracked(output: Any, row: Row, settle: Callable[[Row], None]) -> AsyncIterator[Any]:
+    """Pass on what a callback or errback of *row* yields, counting it as outstanding."""
+    if inspect.isawaitable(output):
+        output = await output
+    async for each in as_async_generator(iterate_spider_output(output)):
+        if each is None:  # Scrapy drops it without a word
+            continue
+        row.outstanding += 1
+        yield _child(each, row) if isinstance(each, Request) else each
+    row.exhausted = True
+    settle(row)
+
+
+def _child(request: Request, row: Row) -> Request:
+    """Mark a request as yielded for *row*; a copy of the row's own is a child like any other."""
+    if request.meta.pop("civitai_row", None) == row.id:
+        request = request.replace(errback=row.errback)
+    request.meta["civitai_parent"] = row.id
+    return request
 
 
 class LedgerMiddleware:
@@ -58,27 +82,23 @@ class LedgerMiddleware:
         return self.ledger.queue.open.get(meta.get("civitai_row", 0))
 
     def _settle(self, row: Row) -> None:
-        scheduler = self.crawler.engine.scheduler
-        if isinstance(scheduler, LedgerScheduler):
-            scheduler.settle(row)
+        settle: Callable[[Row], None] | None = getattr(
+            self.crawler.engine.scheduler, "settle", None
+        )
+        if settle is not None:
+            settle(row)
 
     def process_spider_input(self, response: Response) -> None:
         if row := self._row(response):
-            row.answered = True
+            self.ledger.queue.answer(row)
 
     async def process_spider_output(
         self, response: Response, result: AsyncIterator[Any]
     ) -> AsyncIterator[Any]:
         row = self._row(response)
-        async for output in result:
-            if row is not None:
-                row.outstanding += 1
-                if isinstance(output, Request):
-                    output.meta["civitai_parent"] = row.id
-            yield output
-        if row is not None:
-            row.exhausted = True
-            self._settle(row)
+        output = result if row is None else tracked(result, row, self._settle)
+        async for each in output:
+            yield each
 
     def _item_left(self, response: Response | None, error: str | None = None) -> None:
         if row := self._row(response):
@@ -87,12 +107,22 @@ class LedgerMiddleware:
             self._settle(row)
 
     def item_scraped(self, item: Any, response: Response | None) -> None:
+        # Scrapy runs the handlers of one signal in one turn of the loop, so no commit comes between
+        # the exporter's line and this.
+        try:
+            if ItemAdapter.is_item(item):
+                self._note(item)
+        except sqlite3.Error as error:
+            self.ledger.broken = error  # the scheduler ends the crawl
+        finally:
+            self._item_left(response)
+
+    def _note(self, item: Any) -> None:
         kind = type(item).__name__
         adapter = ItemAdapter(item)
-        if "id" in adapter:
+        if (item_id := adapter.get("id")) is not None:
             parent = adapter.get(_PARENTS.get(kind, ""))
-            self.ledger.add_item(kind, adapter["id"], parent, digest(item))
-        self._item_left(response)
+            self.ledger.add_item(kind, item_id, parent, digest(item))
 
     def item_dropped(self, item: Any, response: Response | None) -> None:
         self._item_left(response)
@@ -103,5 +133,5 @@ class LedgerMiddleware:
     def spider_error(self, failure: Failure, response: Response | None) -> None:
         if row := self._row(response):
             row.exhausted = True
-            row.error = f"callback: {type(failure.value).__name__}"
+            row.error = row.error or f"callback: {type(failure.value).__name__}"
             self._settle(row)

@@ -8,13 +8,16 @@ the site's words and would repeat signed links.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from scrapy.exceptions import DownloadCancelledError
 from scrapy.utils.misc import load_object
 
 from civitai_crawler.api import backoff
 from civitai_crawler.handlers.pacing import pause
 from civitai_crawler.middlewares.judging import LIMITED_TRIES, TRIES, Judge, route
+from civitai_crawler.middlewares.offline import Offline, concerns
 
 if TYPE_CHECKING:
     from typing import Self
@@ -27,23 +30,31 @@ logger = logging.getLogger(__name__)
 
 #: What Scrapy's redirects leave in a request's meta; a repeated request has none of it.
 _REDIRECTED = ("redirect_urls", "redirect_times", "redirect_ttl", "redirect_reasons")
+_DEFAULT_PATIENCE = 600.0
 
 
 class BackoffMiddleware:
     """Carries out the verdicts about answers, and about requests that got none."""
 
-    def __init__(self, judge: Judge, retried: tuple[type[Exception], ...]) -> None:
+    def __init__(
+        self, judge: Judge, retried: tuple[type[Exception], ...], offline: Offline
+    ) -> None:
         self._judge = judge
         self._retried = retried
+        self._offline = offline
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         names = crawler.settings.getlist("RETRY_EXCEPTIONS")
-        return cls(Judge.of(crawler), tuple(load_object(name) for name in names))
+        patience = crawler.settings.getfloat("CIVITAI_OFFLINE_PATIENCE", _DEFAULT_PATIENCE)
+        retried = tuple(load_object(name) for name in names)
+        return cls(Judge.of(crawler), retried, Offline(patience))
 
     async def process_response(self, request: Request, response: Response) -> Request | Response:
         if (where := route(request)) is None:
             return response
+        if self._judge.pacer.is_site(request.url):
+            self._offline.answered()
         if "streamed" in response.flags:
             self._judge.pacer.calm()
             return response
@@ -67,9 +78,26 @@ class BackoffMiddleware:
             pace=self._judge.pacer.interval,
         )
         self._judge.count(verdict)
+        if self._judge.pacer.is_site(request.url):
+            self._offline.failed(request.url, exception)
         if verdict.action == "retry":
             return await self._again(request, verdict)
+        if self._offline.lost and concerns(exception):
+            return await self._wait_for_network(request, verdict)
         raise self._judge.gave_up(verdict)
+
+    async def _wait_for_network(self, request: Request, verdict: backoff.Verdict) -> Request:
+        """Try once more after a while; ends the crawl when that has been so for too long."""
+        wait = self._offline.wait()
+        if wait is not None:
+            return await self._again(request, replace(verdict, wait=wait))
+        message = (
+            f"The site cannot be asked: no connection to it for {self._offline.patience:.0f} s "
+            "(network); the same command goes on from here."
+        )
+        self._judge.gave_up(replace(verdict, action="stop", message=message))
+        # Says nothing about this request, which the next run asks again.
+        raise DownloadCancelledError("The crawl is stopping.")
 
     async def _again(self, request: Request, verdict: backoff.Verdict) -> Request:
         """Give the request as it was first made, after its own wait; the pacer keeps the site's."""

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from scrapy import signals
 from scrapy.exceptions import DropItem
 
-from civitai_crawler.items import Image, ModelFile, Record
-from civitai_crawler.ledger import Ledger
-from civitai_crawler.ledger.changes import digest
+from civitai_crawler.items import FEEDS, Failure, Image, ModelFile, Record
+from civitai_crawler.ledger import Ledger, changes
+from civitai_crawler.ledger.refusals import Refusals
+from civitai_crawler.pipelines import shelf
+from civitai_crawler.pipelines.filters import FileFilter
 
 if TYPE_CHECKING:
     from typing import Self
 
     from scrapy.crawler import Crawler
 
-#: Items whose file may still be wanting though their line stands, and its name in the ledger.
-MEDIA_KINDS: dict[type[Any], str] = {ModelFile: "model_file", Image: "image"}
+logger = logging.getLogger(__name__)
+
+#: Items whose file may still be wanting though their line stands: its name in the ledger, and the
+#: word of CIVITAI_DOWNLOAD that asks for it.
+MEDIA_KINDS: dict[type[Any], tuple[str, str]] = {
+    ModelFile: ("model_file", "files"),
+    Image: ("image", "images"),
+}
+#: How failures name the item classes.
+_KINDS = {item: stem.removesuffix("s") for stem, item in FEEDS.items()}
 
 
 class DuplicatesPipeline:
     """First of the pipelines: drops what is in the feeds already or on its way there.
 
-    Two kinds of known items pass: those whose file could not be had before, so that it is tried
-    again, and those in which something has changed, so that the feed gets a newer line.
+    Two kinds of known items pass: those whose file could not be had before and is worth another
+    try, and those in which something has changed, so that the feed gets a newer line.
     """
 
     def __init__(self, crawler: Crawler) -> None:
+        self._crawler = crawler
         self._ledger = Ledger.of(crawler)
+        self._refusals = Refusals(self._ledger)
+        self._downloads = crawler.settings.getlist("CIVITAI_DOWNLOAD")
         self._on_the_way: set[tuple[str, Any]] = set()
 
     @classmethod
@@ -38,22 +52,47 @@ class DuplicatesPipeline:
             crawler.signals.connect(pipeline.item_left, signal)
         return pipeline
 
+    def open_spider(self) -> None:
+        self._refusals.begin_run()
+        changes.begin_run(self._ledger)
+        # What the summary needs to know at the end: what was asked for of each image and file.
+        self._ledger.set_fact("download", ",".join(self._downloads))
+        self._ledger.set_fact("kinds", ",".join(getattr(self._crawler.spider, "kinds", [])))
+        archive = getattr(self._crawler.spider, "archive", None)
+        if archive:
+            folder = shelf.folder(self._crawler.settings["CIVITAI_ARCHIVE"], archive)
+            lost = changes.forget_lost_files(self._ledger, folder)
+            if lost:
+                logger.info("%d stored files are not on the disk any more; fetching anew", lost)
+
     def process_item(self, item: Any) -> Any:
         if not isinstance(item, Record):
             return item
+        if isinstance(item, Failure):
+            self._refusals.note(item, signed_in=self._signed_in)
         key = _key(item)
         if key in self._on_the_way:
             raise DropItem(f"{key[0]} {key[1]} is on its way already")
         if self._ledger.has_item(*key):
-            self._ledger.see(*key)
-            if not (self._ledger.digest(*key) != digest(item) or self._wants_media(item)):
+            changes.see(self._ledger, *key)
+            changed = self._ledger.digest(*key) != changes.digest(item)
+            if not (changed or self._wants_media(item)):
                 raise DropItem(f"{key[0]} {key[1]} stands in its feed already")
         self._on_the_way.add(key)
         return item
 
+    @property
+    def _signed_in(self) -> bool:
+        return bool(getattr(self._crawler.spider, "signed_in", False))
+
     def _wants_media(self, item: Any) -> bool:
-        kind = MEDIA_KINDS.get(type(item))
-        return kind is not None and self._ledger.media(kind, item.id) is None
+        kind, word = MEDIA_KINDS.get(type(item), ("", ""))
+        if word not in self._downloads:
+            return False
+        if self._refusals.of(kind, item.id) is None:
+            return self._ledger.media(kind, item.id) is None
+        # Also with a file of old on the disk: then it is the newer one that could not be had.
+        return self._refusals.is_due(kind, item.id, signed_in=self._signed_in)
 
     def item_left(self, item: Any, exception: BaseException | None = None) -> None:
         # A repeated item is dropped while the first one of its key may still be on the way.
@@ -66,16 +105,28 @@ class KnownItemsPipeline:
 
     def __init__(self, crawler: Crawler) -> None:
         self._ledger = Ledger.of(crawler)
+        self._refusals = Refusals(self._ledger)
+        self._chosen = FileFilter.from_settings(crawler.settings)
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         return cls(crawler)
 
     def process_item(self, item: Any) -> Any:
-        if isinstance(item, Record) and self._ledger.has_item(*_key(item)):
-            changed = self._ledger.digest(*_key(item)) != digest(item)
-            if not changed and getattr(item, "path", None) is None:
-                raise DropItem(f"{_key(item)} stands in its feed already")
+        if not isinstance(item, Record) or isinstance(item, Failure):
+            return item
+        key = _key(item)
+        known = self._ledger.has_item(*key)
+        stored = getattr(item, "path", None) is not None
+        changed = known and self._ledger.digest(*key) != changes.digest(item)
+        if stored or type(item) not in MEDIA_KINDS:
+            self._refusals.resolve(_KINDS[type(item)], key[1])
+        if isinstance(item, ModelFile):
+            changes.choose(self._ledger, item.id, chosen=self._chosen.admits(item))
+        if known and not changed and not stored:
+            raise DropItem(f"{key[0]} {key[1]} stands in its feed already")
+        what = "updated" if changed else "stored" if known else "added"
+        changes.note(self._ledger, *key, what)
         return item
 
 

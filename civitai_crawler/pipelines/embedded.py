@@ -6,9 +6,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from scrapy import signals
+
 from civitai_crawler.api import parsers
 from civitai_crawler.api.embedded import Embedded, embedded
-from civitai_crawler.items import GenerationData
+from civitai_crawler.exceptions import UnfinishedError
+from civitai_crawler.items import GenerationData, Image
 from civitai_crawler.ledger import Ledger
 from civitai_crawler.pipelines import shelf
 
@@ -17,11 +20,14 @@ if TYPE_CHECKING:
     from typing import Self
 
     from scrapy.crawler import Crawler
+    from twisted.python.failure import Failure
 
 logger = logging.getLogger(__name__)
 
 #: Files that are read at once; one takes milliseconds, and some megabytes at most.
 _AT_ONCE = 4
+#: Seconds between two looks for an image that has not been listed yet.
+_LOOK = 0.05
 #: Fields that the file fills where the site tells no prompt and does not hide it.
 _FILLED = (
     "prompt",
@@ -40,31 +46,73 @@ _FILLED = (
 class EmbeddedPipeline:
     """Looks into the original of every :class:`GenerationData` that has one in the archive.
 
-    It works on what is stored: generation data has to be asked for after its images, and stays with
-    the site's own word where no original was fetched.
+    Before the media pipelines: an image that is on its way is waited for, whatever comes first. If
+    the crawl ends meanwhile, both are left to the next run. Where no original was fetched, the
+    site's own word stands alone.
     """
 
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
         self._ledger = Ledger.of(crawler)
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        #: Images under way: whether each was finished, for good or ill.
+        self._coming: dict[int, tuple[Image, asyncio.Future[bool]]] = {}
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        return cls(crawler)
+        pipeline = cls(crawler)
+        for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
+            crawler.signals.connect(pipeline.item_left, signal)
+        return pipeline
 
     async def process_item(self, item: Any) -> Any:
-        if not isinstance(item, GenerationData):
-            return item
+        if isinstance(item, Image):
+            arrived = asyncio.get_running_loop().create_future()
+            self._coming.setdefault(item.id, (item, arrived))
+        elif isinstance(item, GenerationData):
+            await self._wait(item.id)
+            await self._look(item)
+        return item
+
+    def item_left(self, item: Any, failure: Failure | None = None) -> None:
+        coming = self._coming.get(getattr(item, "id", 0))
+        # A repeated image is dropped while the first one of its id is still on the way.
+        if coming is not None and coming[0] is item:
+            del self._coming[item.id]
+            unfinished = failure is not None and isinstance(failure.value, UnfinishedError)
+            coming[1].set_result(not unfinished)
+
+    async def _wait(self, image_id: int) -> None:
+        while image_id not in self._coming and self._is_due(image_id):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(_LOOK)
+        coming = self._coming.get(image_id)
+        if coming is not None and not await asyncio.shield(coming[1]):
+            raise UnfinishedError("The crawl ended before the original was stored.")
+        if coming is None and self._is_awaited(image_id) and self._crawler.engine.needs_backout():
+            raise UnfinishedError("The crawl ends before the image is listed.")
+
+    def _is_due(self, image_id: int) -> bool:
+        """Tell whether the image may still come: in a resumed crawl its page can be the later one.
+
+        Rows are handed out oldest first, so the page is asked for by then, but not yet answered.
+        """
+        rows = self._ledger.queue.open.values()
+        return self._is_awaited(image_id) and any(not row.answered for row in rows)
+
+    def _is_awaited(self, image_id: int) -> bool:
+        downloads = "images" in self._crawler.settings.getlist("CIVITAI_DOWNLOAD")
+        listed = getattr(self._crawler.spider, "wants_images", False)
+        return downloads and listed and not self._ledger.has_item("Image", image_id)
+
+    async def _look(self, item: GenerationData) -> None:
         media = self._ledger.media("image", item.id)
         if media is None:
-            return item
+            return
         root = self._crawler.settings["CIVITAI_ARCHIVE"]
         found = await self._read(shelf.folder(root, item.archive) / media.path)
         if found is not None:
             complete(item, found)
             self._count(item.provenance or "api")
-        return item
 
     async def _read(self, file: Path) -> Embedded | None:
         async with self._turns:

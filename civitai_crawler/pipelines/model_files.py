@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -67,7 +68,14 @@ class ModelFilesPipeline(StreamedMediaPipeline, FilesPipeline):
         *,
         item: Any = None,
     ) -> str:
-        return model_file_path(item)
+        """Place a file; one that was published in place of a held one goes beside it."""
+        path = model_file_path(item)
+        held = self.ledger.media(self.kind, item.id)
+        streamed = response.meta["civitai_streamed"] if response is not None else None
+        if held is None or streamed is None or streamed.sha256 == held.sha256:
+            return path
+        place = PurePosixPath(path)
+        return str(place.with_name(f"{place.stem} [{streamed.sha256[:10]}]{place.suffix}"))
 
     def quarantine(self, item: ModelFile) -> Path:
         name = file_name(item.name, "file", max_bytes=150)

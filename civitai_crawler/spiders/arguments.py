@@ -23,23 +23,34 @@ T = TypeVar("T")
 
 INCLUDES = ("models", "posts", "images", "generation")
 DOWNLOADS = ("images", "files")
+GENERATIONS = ("auto", "full", "none")
+FRESH = "fresh"
 
 
 def check(spider: type[Spider], given: dict[str, Any]) -> dict[str, Any]:
-    """Return *given* as keywords of *spider*; an unknown or missing one is refused."""
+    """Return *given* as keywords of *spider*; an unknown or missing one is refused.
+
+    ``fresh``, which every spider takes, is checked and left out: see :func:`is_fresh`.
+    """
     parameters = inspect.signature(spider.__init__).parameters
     known = {name.rstrip("_"): p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    is_fresh(given)
+    given = {name: value for name, value in given.items() if name != FRESH}
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
+            near = difflib.get_close_matches(name, [*known, FRESH], 1)
             hint = f" Did you mean {near[0]}?" if near else ""
-            raise UsageError(
-                f"{spider.name} has no argument {name!r}.{hint} It takes: {', '.join(known)}."
-            )
+            takes = ", ".join([*known, FRESH])
+            raise UsageError(f"{spider.name} has no argument {name!r}.{hint} It takes: {takes}.")
     for name, parameter in known.items():
         if parameter.default is parameter.empty and not given.get(name):
             raise UsageError(f"{spider.name} needs the argument {name}: -a {name}=…")
     return {known[name].name: value for name, value in given.items()}
+
+
+def is_fresh(given: dict[str, Any]) -> bool:
+    """Tell whether the crawl starts anew instead of going on."""
+    return flag(FRESH, given.get(FRESH, False))
 
 
 def subset(name: str, text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:

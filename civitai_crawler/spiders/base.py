@@ -14,7 +14,7 @@ from scrapy.exceptions import CloseSpider
 
 from civitai_crawler.api import endpoints, parsers, trpc
 from civitai_crawler.items import FEEDS, Failure, Record
-from civitai_crawler.ledger import Ledger
+from civitai_crawler.ledger import HANDLED, Ledger
 from civitai_crawler.ledger.origin import stamp_of
 from civitai_crawler.middlewares.login import credentials
 from civitai_crawler.options import words_of
@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from scrapy.settings import BaseSettings, Settings
     from twisted.python.failure import Failure as TwistedFailure
 
+    from civitai_crawler.api.trpc import Call
     from civitai_crawler.exceptions import BadRecordError
 
 #: Stages of a plan: the requests of one start when all of the one before are done.
-LISTS, POSTS, SEARCH, REPAIR, CHECK = range(5)
+LISTS, POSTS, SEARCH, REPAIR, CHECK = range(0, 50, 10)
+#: Characters of an address at most, where several calls are packed into it.
+LONGEST = 4_000
 
 
 class CivitaiSpider(Spider):
@@ -56,6 +59,8 @@ class CivitaiSpider(Spider):
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
         spider = super().from_crawler(crawler, *args, **arguments.check(cls, kwargs))
         spider.settle_in(crawler.settings)
+        if arguments.is_fresh(kwargs):
+            Ledger.of(crawler).start_anew(spider.feed_files(crawler.settings))
         return spider
 
     @classmethod
@@ -70,9 +75,18 @@ class CivitaiSpider(Spider):
         """Name of the folder that this crawl fills."""
         return self.folder
 
+    def home(self, settings: BaseSettings) -> Path:
+        """Return the folder that this crawl fills."""
+        return Path(settings["CIVITAI_ARCHIVE"]) / component(self.archive, "archive")
+
+    def feed_files(self, settings: BaseSettings) -> list[Path]:
+        """Return where the archive's own feeds are, of whatever format they were written in."""
+        home = self.home(settings).absolute()
+        return [home / f"{stem}.{suffix}" for stem in FEEDS for suffix in ("jsonl", "csv")]
+
     def settle_in(self, settings: Settings) -> None:
         """Put job, feeds and downloads of this crawl into the settings, below what ``-s`` says."""
-        home = Path(settings["CIVITAI_ARCHIVE"]) / component(self.archive, "archive")
+        home = self.home(settings)
         if not settings.get("JOBDIR"):
             settings.set("JOBDIR", str(home / ".job"), priority="spider")
         settings.set("CIVITAI_DOWNLOAD", ",".join(self.download) or "none", priority="spider")
@@ -152,7 +166,8 @@ class CivitaiSpider(Spider):
 
     def again(self, request: Request) -> Request:
         """Mark a start request: it is asked in every run; what it leads to is filtered if done."""
-        return request.replace(dont_filter=True, priority=100)
+        meta = {**request.meta, "civitai_again": True}
+        return request.replace(dont_filter=True, priority=100, meta=meta)
 
     def parse_me(self, response: TextResponse) -> Iterator[Any]:
         me = parsers.me(self.json(response))
@@ -160,7 +175,7 @@ class CivitaiSpider(Spider):
         self.logger.info("Signed in as %s (%s)", me.username, me.tier or "no tier")
         yield from self.plan()
 
-    def on_no_me(self, failure: TwistedFailure) -> None:
+    def on_no_me(self, failure: TwistedFailure) -> Any:
         reason = getattr(failure.value, "reason", "network")
         if reason not in ("login_required", "no_access", "downloads_disabled"):
             self.on_no_start(failure)
@@ -170,8 +185,14 @@ class CivitaiSpider(Spider):
             self.logger.warning(
                 "The site does not accept the credential (expired or mistyped): going on signed out"
             )
-            for request in self.plan():
-                self.crawler.engine.crawl(request)
+            return self.instead(*self.plan())
+        return None
+
+    def instead(self, *requests: Request) -> object:
+        """Ask something else in place of what failed; an errback returns what this does."""
+        for request in requests:
+            self.crawler.engine.crawl(request)
+        return HANDLED
 
     def plan(self) -> Iterator[Request]:
         """Yield the first requests of the crawl."""
@@ -186,11 +207,26 @@ class CivitaiSpider(Spider):
         """Tell whether the record's own flags keep it out of the archive."""
         return any(getattr(record, name, False) for name in self.exclude)
 
-    def batches(self, rows: list[Any], calls: int = 1) -> Iterator[list[Any]]:
-        """Cut *rows*, each of *calls* calls, into what one request takes."""
-        size = max(1, self.batch_size // calls)
-        for at in range(0, len(rows), size):
-            yield rows[at : at + size]
+    def batches(
+        self, rows: list[Any], calls: Callable[[list[Any]], list[Call]]
+    ) -> Iterator[list[Any]]:
+        """Cut *rows* into what one request takes; *calls* tells what some of them ask."""
+        while rows:
+            size = self.fitting(rows, calls)
+            yield rows[:size]
+            rows = rows[size:]
+
+    def fitting(self, rows: list[Any], calls: Callable[[list[Any]], list[Call]]) -> int:
+        """Count the first rows whose calls fit one request, by number and length; at least one."""
+        size = min(len(rows), self.batch_size)
+        while size > 1:
+            asked = calls(rows[:size])
+            length = len(trpc.url(*asked))
+            if len(asked) <= self.batch_size and length <= LONGEST:
+                break
+            by_number, by_length = size * self.batch_size // len(asked), size * LONGEST // length
+            size = max(1, min(size - 1, by_number, by_length))
+        return size
 
     # --- what failed ---------------------------------------------------------------------------
 

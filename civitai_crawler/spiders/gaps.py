@@ -7,8 +7,11 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from civitai_crawler.ledger import holdings
+from civitai_crawler.ledger.refusals import IMAGES_MISSING, Refusals
 from civitai_crawler.spiders.base import CHECK, REPAIR, SEARCH
-from civitai_crawler.spiders.pictures import Flags, PicturesSpider
+from civitai_crawler.spiders.gone import GoneSpider
+from civitai_crawler.spiders.pictures import PAGE, Flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,72 +21,111 @@ if TYPE_CHECKING:
 
     from civitai_crawler.items import Creator
 
-#: What tRPC shows of images: to anyone, and to a signed-in user on the host without mature content.
+#: What tRPC shows of images: to anyone, and to a signed-in user, by the end of the site's name.
 _ANONYMOUS_CAP, _SIGNED_IN_CAP = 1, 3
+_CAPS = {"com": _SIGNED_IN_CAP, "red": holdings.ALL_LEVELS}
+
+#: How often the images of a post are asked for that counts more of them.
+_ATTEMPTS = 3
 
 
-class GapsSpider(PicturesSpider):
+class GapsSpider(GoneSpider):
     """Base of the spiders that prove their completeness against counts."""
 
     username: str
+    include: set[str]
 
-    def count_on(self, creator: Creator) -> None:
-        """Remember the site's own count of images."""
-        expected = (creator.image_count or 0) + (creator.video_count or 0)
-        self.ledger.mark("expected", "images", str(expected))
+    def second_lists(self, short: set[str], flags: Flags) -> Iterator[Request]:
+        """Ask another source for the ``models`` or ``posts`` that the first list left out."""
+        raise NotImplementedError
+
+    @property
+    def cap(self) -> int:
+        """The levels that the site's lists of posts and images show to this viewer."""
+        if not self.signed_in:
+            return _ANONYMOUS_CAP
+        return _CAPS.get(self.top_level, _SIGNED_IN_CAP)
+
+    @property
+    def top_level(self) -> str:
+        return (urlsplit(self.base_url).hostname or "").rpartition(".")[2]
+
+    def count_on(self, creator: Creator, data: dict[str, Any]) -> None:
+        """Remember what was asked for, and the site's own counts."""
+        scope = {
+            "include": sorted(self.include), "restricted": self.is_restricted,
+            "levels": self.level, "exclude": sorted(self.exclude),
+        }  # fmt: skip
+        if holdings.scope(self.ledger.db).get("exclude", scope["exclude"]) != scope["exclude"]:
+            self.ledger.db.execute("DELETE FROM marks WHERE kind LIKE 'excluded%'")
+        self.ledger.set_fact("scope", json.dumps(scope))
+        own = (data.get("_count") or {}).get("models")
+        images = (creator.image_count or 0) + (creator.video_count or 0)
+        told = {("models user.getCreator", own, holdings.ALL_LEVELS)}
+        if creator.post_count is not None:
+            # Of another host it is not known what it shows to whom: then nothing is compared.
+            known = not self.signed_in or self.top_level in _CAPS
+            told |= {
+                (f"{stem} userProfile.overview", number, self.cap if known else 0)
+                for stem, number in (
+                    ("models", creator.model_count), ("posts", creator.post_count),
+                    ("images", images),
+                )
+            }  # fmt: skip
+        for name, number, levels in told:
+            if number is not None:
+                self.ledger.mark("expected", name, json.dumps([number, levels]))
 
     def gaps(self) -> Request:
         """Make the step that looks for gaps when all lists are done."""
         return self.local("gaps", self.parse_gaps, stage=SEARCH)
 
     def parse_gaps(self, _: Response) -> Iterator[Any]:
-        named = re.fullmatch(r"\w+", self.username, re.ASCII)  # the search takes no other name
-        if named and (self.is_capped() or self.is_miscounted() or self.short_posts()):
-            yield self.search(username=self.username)
-        yield self.local("repair", self.parse_repair, stage=REPAIR)
+        short = {count.stem for count in holdings.counts(self.ledger.db) if count.missing}
+        # Without the filters, so that what is excluded is at least counted.
+        yield from self.second_lists(short, self.unfiltered)
+        if self.include - {"models"}:
+            named = re.fullmatch(r"\w+", self.username, re.ASCII)  # the search takes no other name
+            if named and (self.level & ~self.cap or short & {"posts", "images"}):
+                yield self.search(username=self.username)
+        yield self.local("repair/1", self.parse_repair, stage=REPAIR, attempt=1)
 
-    def is_capped(self) -> bool:
-        """Tell whether the lists of posts and images hide levels that are wanted."""
-        if not self.signed_in:
-            return bool(self.level & ~_ANONYMOUS_CAP)
-        mature = (urlsplit(self.base_url).hostname or "").endswith(".red")
-        return not mature and bool(self.level & ~_SIGNED_IN_CAP)
+    @property
+    def unfiltered(self) -> Flags:
+        return Flags(authed=self.signed_in, disable_poi=False, disable_minor=False)
 
-    def is_miscounted(self) -> bool:
-        expected = int(self.ledger.marked("expected", "images") or 0)
-        return expected > self.ledger.count_items("Image") + len(
-            self.ledger.marks("excluded_image")
-        )
-
-    def short_posts(self) -> dict[int, tuple[int, int]]:
-        """Return the posts of which images are missing: id → (held or excluded, expected)."""
-        if not self.wants_images:
-            return {}
-        excluded = list(self.ledger.marks("excluded_image").values())
-        short = {}
-        for post_id, known in self.ledger.marks("post").items():
-            expected = json.loads(known)[2] or 0
-            held = self.ledger.count_items("Image", int(post_id)) + excluded.count(post_id)
-            if held < expected:
-                short[int(post_id)] = (held, expected)
-        return short
-
-    def parse_repair(self, _: Response) -> Iterator[Any]:
-        for post_id in self.short_posts():
-            # Without the filters, so that what is excluded is at least counted.
-            yield self.images_of(
-                [post_id],
-                flags=Flags(authed=self.signed_in, disable_poi=False, disable_minor=False),
+    def parse_repair(self, _: Response, attempt: int) -> Iterator[Any]:
+        short = [
+            post_id
+            for post_id in (holdings.short_posts(self.ledger.db) if self.wants_images else ())
+            if not holdings.is_settled(self.ledger, post_id, signed_in=self.signed_in)
+        ]
+        for post_id in short:
+            # An overloaded server answers an empty list. Another limit is another address, which
+            # no cache between has the answer to.
+            yield self.images_of([post_id], flags=self.unfiltered, limit=PAGE - attempt)
+        if attempt == 1:
+            due: list[int] = []
+            if "images" in self.download:
+                due = holdings.posts_with_due_files(self.ledger, signed_in=self.signed_in)
+            for post_id in dict.fromkeys([*short, *due]):
+                yield self.search(post_id=post_id)
+        if short and attempt < _ATTEMPTS:
+            yield self.local(
+                f"repair/{attempt + 1}",
+                self.parse_repair,
+                stage=REPAIR + attempt,
+                attempt=attempt + 1,
             )
-            yield self.search(post_id=post_id)
-        yield self.local("check", self.parse_check, stage=CHECK)
+        else:
+            yield self.local("check", self.parse_check, stage=CHECK)
 
     def parse_check(self, _: Response) -> Iterator[Any]:
-        for post_id, (held, expected) in self.short_posts().items():
-            yield self.failed(
-                "post",
-                post_id,
-                "images_missing",
-                f"The site counts {expected} images in this post and lists {held}.",
-                post_id=post_id,
-            )
+        short = holdings.short_posts(self.ledger.db) if self.wants_images else {}
+        refusals = Refusals(self.ledger)
+        for post_id, (held, expected) in short.items():
+            if not holdings.is_settled(self.ledger, post_id, signed_in=self.signed_in):
+                message = f"The site counts {expected} images in this post and lists {held}."
+                yield self.failed("post", post_id, IMAGES_MISSING, message, post_id=post_id)
+        refusals.keep_only(IMAGES_MISSING, {f"post:{post_id}" for post_id in short})
+        yield from self.look_for_gone()

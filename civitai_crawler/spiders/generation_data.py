@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from civitai_crawler.api import links
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.spiders import arguments
-from civitai_crawler.spiders.pictures import PicturesSpider
+from civitai_crawler.spiders.generations import GenerationsSpider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scrapy import Request
 
 
-class GenerationDataSpider(PicturesSpider):
+class GenerationDataSpider(GenerationsSpider):
     """Fetch the generation data of images: prompt, seed, parameters, models.
 
     image_id: ids or links of images: one, a comma list, or @file
@@ -36,5 +36,5 @@ class GenerationDataSpider(PicturesSpider):
 
     def plan(self) -> Iterator[Request]:
         wanted = [[image_id, None, None, None] for image_id in self.image_ids]
-        for request in self.generation(wanted):
-            yield self.again(request)
+        for batch in self.batches(wanted, self.calls):
+            yield self.again(self.generation_batch(batch))

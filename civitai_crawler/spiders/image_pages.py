@@ -23,6 +23,7 @@ class ImagePagesSpider(PostsSpider):
     image_id: ids or links of images: one, a comma list, or @file
     posts: true goes on to the whole post of each image
     download: images or none (default: images)
+    generation: full asks for it of each image; auto where the lists leave models open; none never
     level: browsing level, a sum of 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX (default 31)
     """
 
@@ -30,9 +31,10 @@ class ImagePagesSpider(PostsSpider):
     folder = "image-pages"
 
     def __init__(
-        self, *, image_id: str, posts: str = "false", download: str = "images", level: str = "31"
-    ) -> None:
-        super().__init__(download=download, level=level)
+        self, *, image_id: str, posts: str = "false", download: str = "images", level: str = "31",
+        generation: str = "full",
+    ) -> None:  # fmt: skip
+        super().__init__(download=download, level=level, generation=generation)
         self.image_ids = arguments.listed("image_id", str(image_id), links.image_id)
         self.posts = arguments.flag("posts", posts)
 
@@ -55,10 +57,10 @@ class ImagePagesSpider(PostsSpider):
             post_ids = []
         yield self.image(image_id, post_ids)
 
-    def on_no_image_page(self, failure: TwistedFailure) -> None:
+    def on_no_image_page(self, failure: TwistedFailure) -> Any:
         """Go on without the page: the API has most of it."""
         image_id: int = failure.request.cb_kwargs["image_id"]  # type: ignore[attr-defined]  # as set by Scrapy
-        self.crawler.engine.crawl(self.image(image_id, []))
+        return self.instead(self.image(image_id, []))
 
     def image(self, image_id: int, post_ids: list[int]) -> Request:
         call = procedures.image_get(image_id, authed=self.signed_in)
@@ -81,7 +83,7 @@ class ImagePagesSpider(PostsSpider):
             return
         if image.post_id is None and len(post_ids) == 1:
             image.post_id = post_ids[0]
-        yield from self.pictures([parsers.ImageRecord(image, None)])
+        yield from self.pictures([parsers.ImageRecord(image, None)], response, inline=False)
         if self.posts:
             for post_id in dict.fromkeys([*post_ids, image.post_id]):
                 if post_id is not None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from civitai_crawler.api import endpoints, parsers, procedures, trpc
 from civitai_crawler.items import ModelFile
 from civitai_crawler.spiders.base import plain
-from civitai_crawler.spiders.pictures import PicturesSpider
+from civitai_crawler.spiders.pictures import Flags, PicturesSpider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from scrapy import Request
     from scrapy.http import Response, TextResponse
@@ -28,6 +28,7 @@ class ListingsSpider(PicturesSpider):
     base_models: list[str]
     since: str
     gallery: bool
+    api: str
 
     def on_no_creator(self, failure: TwistedFailure) -> None:
         """Handle the site's not knowing the creator."""
@@ -59,28 +60,40 @@ class ListingsSpider(PicturesSpider):
         yield from self.broken(page.broken)
         if page.next_cursor is not None:
             yield self.models(nsfw=nsfw, cursor=page.next_cursor)
-        elif nsfw:
-            yield self.models(nsfw=None)
 
-    def models_by_trpc(self, cursor: str | int | None = None) -> Request:
+    def models_by_trpc(
+        self, cursor: str | int | None = None, flags: Flags | None = None
+    ) -> Request:
+        flags = flags or self.flags
         call = procedures.model_get_all(
             username=self.username,
             cursor=cursor,
             level=self.level,
             types=self.types,
             base_models=self.base_models,
-            **self.flags,
+            **flags,
         )
-        return self.trpc(call, callback=self.parse_models_by_trpc)
+        return self.trpc(call, callback=self.parse_models_by_trpc, flags=flags)
 
-    def parse_models_by_trpc(self, response: TextResponse) -> Iterator[Any]:
+    def parse_models_by_trpc(self, response: TextResponse, flags: Flags) -> Iterator[Any]:
         page = parsers.trpc_models_page(trpc.result(self.json(response)))
-        for model in page.items:
-            if self.owns(model.creator):
+        for model in filter(lambda model: self.owns(model.creator), page.items):
+            if self.is_excluded(model):
+                if self.ledger.marked("excluded_model", model.id) is None:
+                    # Its posts are known by its versions, of which the list names but one.
+                    call = procedures.model_get_by_id(model.id)
+                    yield self.trpc(call, callback=self.parse_excluded)
+            elif not self.is_listed_by_rest(model.id):
                 yield self.request(endpoints.model(model.id), self.parse_model)
         yield from self.broken(page.broken)
         if page.next_cursor is not None:
-            yield self.models_by_trpc(page.next_cursor)
+            yield self.models_by_trpc(page.next_cursor, flags)
+
+    def parse_excluded(self, response: TextResponse) -> None:
+        self.exclude_model(parsers.trpc_model_tree(trpc.result(self.json(response))))
+
+    def is_listed_by_rest(self, model_id: int) -> bool:
+        return self.api == "rest" and self.ledger.marked("model", model_id) is not None
 
     def parse_model(self, response: TextResponse) -> Iterator[Any]:
         yield from self.tree(parsers.model_tree(self.json(response)), response)
@@ -99,15 +112,16 @@ class ListingsSpider(PicturesSpider):
         versions = [version for version in tree.versions if self.selects_version(version)]
         yield from versions
         kept = {version.id for version in versions}
-        for file in tree.files:
-            if file.version_id in kept:
-                yield self.local(
-                    f"model_file/{file.id}",
-                    self.parse_file,
-                    lane="file",
-                    origin=response,
-                    record=plain(file),
-                )
+        files = [file for file in tree.files if file.version_id in kept]
+        self.include_model(tree.model, kept, files)
+        for file in files:
+            yield self.local(
+                f"model_file/{file.id}",
+                self.parse_file,
+                lane="file",
+                origin=response,
+                record=plain(file),
+            )
         if self.gallery:
             for version_id in kept:
                 yield self.search(model_version_id=version_id)
@@ -117,11 +131,22 @@ class ListingsSpider(PicturesSpider):
 
     def exclude_model(self, tree: ModelTree) -> None:
         """Remember what is left out, so that its posts are left out too."""
-        self.ledger.mark("excluded_model", tree.model.id)
-        for version in tree.versions:
-            self.ledger.mark("excluded_version", version.id)
-        for file in tree.files:
-            self.ledger.mark("excluded_file", file.id)
+        self.leave_out("model", [tree.model.id])
+        self.leave_out("version", [version.id for version in tree.versions])
+        self.leave_out("file", [file.id for file in tree.files])
+
+    def leave_out(self, kind: str, ids: Iterable[int]) -> None:
+        for number in ids:
+            self.ledger.mark(f"excluded_{kind}", number)
+
+    def include_model(self, model: Model, versions: set[int], files: list[ModelFile]) -> None:
+        """Remember what was listed, so that the report knows what should be there."""
+        self.ledger.mark("model", model.id, str(model.nsfw_level or 0))
+        listed = {"model": {model.id}, "version": versions, "file": {file.id for file in files}}
+        for kind, ids in listed.items():
+            for number in ids:
+                self.ledger.mark(f"listed_{kind}", number, str(self.ledger.passes))
+                self.ledger.unmark(f"excluded_{kind}", number)
 
     def selects(self, model: Model) -> bool:
         """Apply ``types`` and ``level``; an unrated model is of every level."""

@@ -39,10 +39,10 @@ class PostsSpider(PicturesSpider):
         else:
             yield self.post(post_id, page.title, page.version_id)
 
-    def on_no_page(self, failure: TwistedFailure) -> None:
+    def on_no_page(self, failure: TwistedFailure) -> Any:
         """Go on without the page: the API has most of it."""
         post_id: int = failure.request.cb_kwargs["post_id"]  # type: ignore[attr-defined]  # as set by Scrapy
-        self.crawler.engine.crawl(self.post(post_id, None, None))
+        return self.instead(self.post(post_id, None, None))
 
     def post(self, post_id: int, title: str | None, version_id: int | None) -> Request:
         call = procedures.post_get(post_id, authed=self.signed_in)
@@ -80,14 +80,17 @@ class PostPagesSpider(PostsSpider):
 
     post_id: ids or links of posts: one, a comma list, or @file
     download: images or none (default: images)
+    generation: full asks for it of each image; auto where the lists leave models open; none never
     level: browsing level, a sum of 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX (default 31)
     """
 
     name = "post_pages"
     folder = "post-pages"
 
-    def __init__(self, *, post_id: str, download: str = "images", level: str = "31") -> None:
-        super().__init__(download=download, level=level)
+    def __init__(
+        self, *, post_id: str, download: str = "images", level: str = "31", generation: str = "full"
+    ) -> None:
+        super().__init__(download=download, level=level, generation=generation)
         self.post_ids = arguments.listed("post_id", str(post_id), links.post_id)
 
     def plan(self) -> Iterator[Request]:

@@ -21,7 +21,8 @@ _NOT_OURS = {"CIVITAI_SAMPLES"}
 def check(settings: BaseSettings) -> None:
     """Raise :class:`UsageError` for a wrong setting, credential or archive folder."""
     environment = [name for name in os.environ if name not in _NOT_OURS]
-    values: dict[str, Any] = {name: settings.get(name) for name in settings}
+    ours = [name for name in settings if name.startswith(options.PREFIX)]
+    values: dict[str, Any] = {name: settings.get(name) for name in ours}
     options.check(values, environment)
     credentials(settings)
     folder = Path(settings["CIVITAI_ARCHIVE"])

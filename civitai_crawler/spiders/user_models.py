@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from civitai_crawler import options
 from civitai_crawler.api import links, parsers, procedures, trpc
 from civitai_crawler.exceptions import ApiError, UsageError
+from civitai_crawler.ledger import holdings
 from civitai_crawler.options import words_of
 from civitai_crawler.spiders import arguments
 from civitai_crawler.spiders.base import POSTS
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure as TwistedFailure
 
     from civitai_crawler.items import Post
+    from civitai_crawler.spiders.pictures import Flags
 
 
 class UserModelsSpider(ListingsSpider, GapsSpider):
@@ -35,6 +37,7 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
     since: only what was published on or after this date (2026-05-01)
     gallery: true adds other people's images of the creator's versions
     api: rest or trpc, the source of the list of models
+    generation: full asks for it of each image; auto where the lists leave models open; none never
     level: browsing level, a sum of 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX (default 31)
     file_types, formats, fp: only files of these types, formats, precisions
     max_size: only files of at most so many bytes
@@ -48,8 +51,9 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
         download: str = "images,files", types: str = "", base_models: str = "", since: str = "",
         gallery: str = "false", api: str = "rest", level: str = "31", file_types: str = "",
         formats: str = "", fp: str = "", max_size: str = "", primary_only: str = "",
+        generation: str = "full",
     ) -> None:  # fmt: skip
-        super().__init__(download=download, level=level)
+        super().__init__(download=download, level=level, generation=generation)
         names = arguments.listed("username", username, links.username)
         if len(names) > 1:
             raise UsageError("A crawl archives one creator; scrapy crawl starts one per name.")
@@ -105,12 +109,32 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
             raise self.unknown_user()
         creator = parsers.creator(data, None if isinstance(counts, ApiError) else counts)
         yield creator
+        self.count_on(creator, data)
         if "models" in self.include:
-            yield self.models(nsfw=True) if self.api == "rest" else self.models_by_trpc()
+            yield from self.model_lists(self.api)
         if self.include - {"models"}:
-            self.count_on(creator)
             yield self.posts()
-            yield self.gaps()
+        yield self.gaps()
+
+    def model_lists(self, api: str) -> Iterator[Request]:
+        if api == "trpc":
+            yield self.models_by_trpc()
+        else:
+            yield self.models(nsfw=True)
+            yield self.models(nsfw=None)
+
+    @property
+    def is_restricted(self) -> bool:
+        every = self.level == holdings.ALL_LEVELS
+        return bool(self.since or self.types or self.base_models or not every)
+
+    def second_lists(self, short: set[str], flags: Flags) -> Iterator[Request]:
+        if "models" in short & self.include:
+            yield self.models_by_trpc(flags=flags)
+            if self.api == "trpc":
+                yield from self.model_lists("rest")
+        if "posts" in short and self.include - {"models"}:
+            yield self.posts(flags=flags)
 
     def unknown_user(self) -> CloseSpider:
         return self.stop("unknown_user", f"There is no creator named {self.username!r}.")
@@ -121,19 +145,21 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
         else:
             self.on_no_start(failure)
 
-    def posts(self, cursor: str | int | None = None) -> Request:
+    def posts(self, cursor: str | int | None = None, flags: Flags | None = None) -> Request:
+        flags = flags or self.flags
         call = procedures.post_get_infinite(
-            username=self.username, cursor=cursor, level=self.level, **self.flags
+            username=self.username, cursor=cursor, level=self.level, **flags
         )
-        return self.trpc(call, callback=self.parse_posts, stage=POSTS)
+        return self.trpc(call, callback=self.parse_posts, stage=POSTS, flags=flags)
 
-    def parse_posts(self, response: TextResponse) -> Iterator[Any]:
+    def parse_posts(self, response: TextResponse, flags: Flags) -> Iterator[Any]:
         page = parsers.posts_page(trpc.result(self.json(response)))
         yield from self.broken(page.broken)
         kept = [post for post in page.items if self.keeps(post)]
         wanting = [post for post in kept if not self.is_whole(post)]
         for post in kept:
             self.know(post)
+            self.ledger.mark("listed_post", post.id)
             yield from self.posted(post)
         if self.wants_images or self.wants_generation:
             for pack in self.packs(wanting):
@@ -143,7 +169,7 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
         strangers = bool(page.items) and not any(self.owns(post.creator) for post in page.items)
         recent = all(self.is_recent(post.published_at) for post in page.items)
         if page.next_cursor is not None and recent and not strangers:
-            yield self.posts(page.next_cursor)
+            yield self.posts(page.next_cursor, flags)
 
     def keeps(self, post: Post) -> bool:
         if not (self.owns(post.creator) and self.is_recent(post.published_at)):
@@ -151,6 +177,7 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
         if self.ledger.marked("excluded_version", post.version_id or 0) is not None:
             self.ledger.mark("excluded_post", post.id)
             return False
+        self.ledger.unmark("excluded_post", post.id)
         return True
 
     def posted(self, post: Post) -> Iterator[Post]:

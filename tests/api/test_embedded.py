@@ -17,31 +17,22 @@ from PIL.PngImagePlugin import PngInfo
 
 from civitai_crawler.api import containers, graphs, parameters
 from civitai_crawler.api.embedded import Embedded, embedded, of_bytes
-
-PNG = b"\x89PNG\r\n\x1a\n"
-A1111 = (
-    "a fox, (red:1.2)\nsecond line, мост 🌙 <lora:reed:0.8>\n"
-    "Negative prompt: blurry, text\nmore of it\n"
-    "Steps: 28, Sampler: DPM++ 2M Karras, CFG scale: 5.5, Seed: 17739416935733250000, "
-    "Size: 832x1216, Model hash: 9F1C0A77B3, Model: paperBoat, Clip skip: 2, "
-    'Lora hashes: "reed: aa11, sun, moon: bb22", Note: "a, b: \\"c\\"\\nd", Version: v1.10.1'
+from tests.api.metadata import (
+    A1111,
+    EXPECTED,
+    PNG,
+    chunk,
+    itxt,
+    jpeg,
+    packed_chunk,
+    png,
+    segment,
+    text_chunk,
+    tiff,
+    utf16,
+    webp,
 )
-EXPECTED: dict[str, Any] = {
-    "prompt": "a fox, (red:1.2)\nsecond line, мост 🌙 <lora:reed:0.8>",
-    "negativePrompt": "blurry, text\nmore of it",
-    "steps": 28,
-    "sampler": "DPM++ 2M Karras",
-    "cfgScale": 5.5,
-    "seed": 17739416935733250000,
-    "Size": "832x1216",
-    "Model hash": "9F1C0A77B3",
-    "Model": "paperBoat",
-    "clipSkip": 2,
-    "Lora hashes": "reed: aa11, sun, moon: bb22",
-    "Note": 'a, b: "c"\nd',
-    "Version": "v1.10.1",
-    "hashes": {"model": "9F1C0A77B3", "lora:reed": "aa11", "lora:moon": "bb22"},
-}
+
 GRAPH: dict[str, Any] = {
     "3": {
         "class_type": "KSampler",
@@ -60,75 +51,6 @@ GRAPH: dict[str, Any] = {
     "9": {"class_type": "Guidance", "inputs": {"conditioning": ["6", 0]}},
     "11": {"class_type": "Text", "inputs": {"string": "a fox"}},
 }
-
-
-# --- building files ------------------------------------------------------------------------------
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    crc = zlib.crc32(kind + body).to_bytes(4, "big")
-    return len(body).to_bytes(4, "big") + kind + body + crc
-
-
-def png(*chunks: bytes) -> bytes:
-    return PNG + chunk(b"IHDR", bytes(13)) + b"".join(chunks) + chunk(b"IEND", b"")
-
-
-def text_chunk(keyword: str, text: str) -> bytes:
-    return chunk(b"tEXt", keyword.encode() + b"\0" + text.encode())
-
-
-def packed_chunk(keyword: str, packed: bytes) -> bytes:
-    return chunk(b"zTXt", keyword.encode() + b"\0\0" + packed)
-
-
-def itxt(keyword: str, text: bytes, *, packed: bool = False) -> bytes:
-    flag = b"\1\0" if packed else b"\0\0"
-    return chunk(b"iTXt", keyword.encode() + b"\0" + flag + b"en\0name\0" + text)
-
-
-def tiff(comment: bytes = b"", order: str = "big", **tags: bytes) -> bytes:
-    """EXIF with a user comment and texts in IFD0, all values stored away from their entries."""
-    names = {"description": 0x010E, "make": 0x010F, "camera": 0x0110}
-    entries = [(names[name], 2, value) for name, value in sorted(tags.items())]
-    count = len(entries) + 1
-    sub = 8 + 2 + 12 * count + 4
-    values_at = sub + 2 + 12 + 4
-
-    def number(value: int, size: int) -> bytes:
-        return value.to_bytes(size, "big" if order == "big" else "little")
-
-    out, values = number(count, 2), b""
-    for tag, kind, value in entries:
-        out += number(tag, 2) + number(kind, 2) + number(len(value), 4)
-        out += number(values_at + len(values), 4)
-        values += value
-    out += number(0x8769, 2) + number(4, 2) + number(1, 4) + number(sub, 4) + number(0, 4)
-    out += number(1, 2) + number(0x9286, 2) + number(7, 2) + number(len(comment), 4)
-    out += number(values_at + len(values), 4) + number(0, 4)
-    head = (b"MM\0*" if order == "big" else b"II*\0") + number(8, 4)
-    return head + out + values + comment
-
-
-def jpeg(exif: bytes | None = None, *segments: bytes) -> bytes:
-    first = segment(0xE1, b"Exif\0\0" + exif) if exif is not None else b""
-    return b"\xff\xd8" + first + b"".join(segments) + b"\xff\xda\x00\x04..picture"
-
-
-def segment(marker: int, body: bytes) -> bytes:
-    return bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body
-
-
-def webp(*chunks: tuple[bytes, bytes]) -> bytes:
-    body = b"".join(
-        kind + len(data).to_bytes(4, "little") + data + b"\0" * (len(data) % 2)
-        for kind, data in chunks
-    )
-    return b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WEBP" + body
-
-
-def utf16(text: str, order: str = "be") -> bytes:
-    return b"UNICODE\0" + text.encode(f"utf-16-{order}")
 
 
 def told(data: bytes) -> Embedded:
@@ -389,73 +311,6 @@ def test_braces_may_also_begin_a_prompt():
     assert found.parameters == {"prompt": "{red|blue} fox", "steps": 20}
 
 
-# --- the text of AUTOMATIC1111 -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", {"prompt": ""}),
-        ("a fox", {"prompt": "a fox"}),
-        ("a fox\nNegative prompt: cat", {"prompt": "a fox", "negativePrompt": "cat"}),
-        ("Negative prompt:\nSteps: 1", {"prompt": "", "negativePrompt": "", "steps": 1}),
-        ("Steps: 20", {"prompt": "", "steps": 20}),
-        ("a\r\nSteps: 20, Seed: -1\r\n", {"prompt": "a", "steps": 20, "seed": -1}),
-        (
-            "Steps: 3 stairs to the lake\nSteps: 20",
-            {"prompt": "Steps: 3 stairs to the lake", "steps": 20},
-        ),
-        ("Steps: to heaven\nSteps: 20", {"prompt": "Steps: to heaven", "steps": 20}),
-        ("x\nSteps: 2, Size: 8x8, Steps: 9", {"prompt": "x", "steps": 2, "Size": "8x8"}),
-        ("x\nSteps: 2, prompt: y, Seed: soon", {"prompt": "x", "steps": 2, "seed": "soon"}),
-        ("x\nSteps: 2, CFG scale: 7", {"prompt": "x", "steps": 2, "cfgScale": 7}),
-        (
-            "x\nSteps: 2, Template: a, b, Seed: 5\nWildcards: c, d",
-            {"prompt": "x", "steps": 2, "Template": "a, b", "seed": 5, "Wildcards": "c, d"},
-        ),
-        (
-            (
-                'x\nSteps: 2, Civitai resources: [{"type":"lora","weight":0.8,"modelVersionId":7}],'
-                ' Civitai metadata: {"remixOfId":3}, Hashes: {"model": "AA"}'
-            ),
-            {
-                "prompt": "x",
-                "steps": 2,
-                "civitaiResources": [{"type": "lora", "weight": 0.8, "modelVersionId": 7}],
-                "extra": {"remixOfId": 3},
-                "hashes": {"model": "AA"},
-            },
-        ),
-        (
-            'x\nSteps: 2, VAE hash: 12ab, TI hashes: "bad: cd34", Hashes: none',
-            {
-                "prompt": "x",
-                "steps": 2,
-                "VAE hash": "12ab",
-                "TI hashes": "bad: cd34",
-                "hashes": {"vae": "12ab", "embed:bad": "cd34"},
-            },
-        ),
-        (
-            "x\nSteps: 2, ControlNet: {'Method': 1, 'b': 2}, Seed: 1",
-            {"prompt": "x", "steps": 2, "ControlNet": "{'Method': 1, 'b': 2}", "seed": 1},
-        ),
-        ('x\nSteps: 2, A: "open, B: 2', {"prompt": "x", "steps": 2, "A": '"open', "B": "2"}),
-        ('x\nSteps: 2, A: "\\x", B: 2', {"prompt": "x", "steps": 2, "A": "\\x", "B": "2"}),
-        ('x\nSteps: 2, A: "b" c, B: ', {"prompt": "x", "steps": 2, "A": "b", "B": ""}),
-        ("x\nSteps: 2,", {"prompt": "x", "steps": 2}),
-        (f"x\nSteps: {'9' * 5000}", {"prompt": "x", "steps": "9" * 5000}),
-    ],
-)
-def test_text(text, expected):
-    assert parameters.parse(text) == expected
-
-
-def test_a_text_with_countless_pairs_is_cut():
-    text = "x\nSteps: 1, " + ", ".join(f"k{number}: 1" for number in range(5_000))
-    assert len(parameters.parse(text)) <= parameters.MAX_PAIRS + 2
-
-
 # --- bytes that mean harm ------------------------------------------------------------------------
 
 
@@ -469,6 +324,17 @@ def test_bombs_are_not_unpacked():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * containers.MAX_TEXT
+
+
+def test_tags_that_claim_all_of_the_file_are_not_copied():
+    tags = [tag.to_bytes(2, "big") + b"\0\7\0\x3f\0\0\0\0\0\0" for tag in range(200)]
+    exif = b"MM\0*\0\0\0\x08" + len(tags).to_bytes(2, "big") + b"".join(tags)
+    data = webp((b"EXIF", exif.ljust(containers.MAX_TEXT, b"\0")))
+    tracemalloc.start()
+    assert of_bytes(data) is None
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * containers.MAX_TEXT
 
 
 def test_the_first_of_equal_chunks_counts():
@@ -537,20 +403,12 @@ ENDLESS = {
     "webp chunks": b"RIFF\0\0\0\0WEBP" + b"abcd\0\0\0\0" * 400_000,
     "exif entries": jpeg(b"MM\0*\0\0\0\x08\xff\xff" + b"\x92\x86\0\7\0\0\xff\xff\0\0\0\0" * 5_000),
 }
-UGLY = ["\n", ", ", ',a:"', ",a:[", ",a:{", "a:b,", ":", "a ", '\\"', '"', "[", "Steps: 1\n", ", ,"]
 
 
 @pytest.mark.parametrize("data", ENDLESS.values(), ids=ENDLESS)
 def test_endless_files_end(data):
     started = time.process_time()
     assert of_bytes(data) is None
-    assert time.process_time() - started < 3
-
-
-@pytest.mark.parametrize("piece", UGLY)
-def test_ugly_texts_take_linear_time(piece):
-    started = time.process_time()
-    parameters.parse("Steps: 1" + piece * (1_000_000 // len(piece)))
     assert time.process_time() - started < 3
 
 
@@ -569,7 +427,7 @@ def test_any_bytes(head, data):
     is_plain(of_bytes(head + data))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(sorted(PLACES)), st.data())
 def test_spoiled_files(name, data):
     spoiled = bytearray(PLACES[name][0])
@@ -596,22 +454,8 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(JSON)
 def test_any_json(value):
     text = json.dumps(value)
     is_plain(of_bytes(png(text_chunk("parameters", text), text_chunk("prompt", text))))
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    st.text(st.characters(exclude_categories=["Cs", "Cc"])),
-    st.integers(0, 2**80),
-    st.text(st.characters(exclude_categories=["Cs"])),
-)
-def test_what_a_program_writes_is_read_back(prompt, seed, note):
-    text = f"{prompt}\nSteps: 20, Seed: {seed}, Note: {json.dumps(note)}, Version: v1"
-    known = parameters.parse(text)
-    assert (known["seed"], known["Note"], known["Version"]) == (seed, note, "v1")
-    if "Negative prompt:" not in prompt:
-        assert known["prompt"] == prompt.strip()

@@ -1,0 +1,215 @@
+"""How the generation data of images is got: from the lists, or asked for, many in one request."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from civitai_crawler.api import parsers, procedures, trpc
+from civitai_crawler.exceptions import ApiError, BadRecordError, UnexpectedShapeError
+from civitai_crawler.items import GenerationData, Resource
+from civitai_crawler.spiders import arguments, resources
+from civitai_crawler.spiders.base import CHECK, POSTS, SEARCH, CivitaiSpider, plain
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
+
+    from scrapy import Request
+    from scrapy.http import Response, TextResponse
+    from twisted.python.failure import Failure as TwistedFailure
+
+    from civitai_crawler.api.parsers import ImageRecord
+
+#: What is known of an image whose generation data is wanted: id, post id, has_meta, user name.
+Wanted = list[Any]
+#: An image that waits for its models to be resolved: the above, its record, ids of the versions.
+Waiting = tuple[Wanted, dict[str, Any], list[int]]
+
+#: Waiting images in one row of the ledger.
+_ROW = 100
+_GONE = 404
+
+
+class GenerationsSpider(CivitaiSpider):
+    """Base of the spiders that make records of how images were made.
+
+    What is to be asked gathers in a pool, so that pages of few images do not make requests of few.
+    The pool is a set of marks: each stays until its image is answered, and what a killed run has
+    left is packed by the last step of the next one.
+    """
+
+    wants_generation = True
+
+    def __init__(
+        self, *, download: str = "images,files", level: str = "31", generation: str = "full"
+    ) -> None:
+        super().__init__(download=download, level=level)
+        self.asking = arguments.one_of("generation", generation, arguments.GENERATIONS)
+        self._pool: list[Wanted] = []
+        #: Versions that an image under way will resolve.
+        self._asked: set[int] = set()
+
+    async def start(self) -> AsyncIterator[Any]:
+        async for each in super().start():
+            yield each
+        if self.wants_generation and self.asking != "none":
+            yield self.again(self.local("generation", self.parse_pool, stage=CHECK))
+
+    # --- from the lists ------------------------------------------------------------------------
+
+    def generation(self, records: list[ImageRecord], origin: Response) -> Iterator[Any]:
+        """Yield the records of images that *origin* lists, or the requests for them."""
+        if self.asking == "full":
+            yield from self.ask(_wanted(record) for record in records)
+        elif self.asking == "none":
+            yield from filter(None, map(resources.listed, records))
+        else:
+            yield from self._auto(records, origin)
+
+    def _auto(self, records: list[ImageRecord], origin: Response) -> Iterator[Any]:
+        """Ask for one image of each unknown model; the others wait for its answer."""
+        asked: list[Wanted] = []
+        open_: list[Wanted] = []
+        waiting: list[Waiting] = []
+        for record in records:
+            item = resources.listed(record)
+            versions = resources.needed(record, item)
+            if item is None or versions is None:
+                open_.append(_wanted(record))
+            elif not (unknown := {one for one in versions if self._known(one) is None}):
+                yield self._resolved(item, versions)
+            elif unknown <= self._asked:
+                waiting.append((_wanted(record), plain(item), versions))
+            else:
+                self._asked |= unknown
+                asked.append(_wanted(record))
+        yield from self.ask(open_)
+        yield from map(self.generation_batch, self.batches(asked, self.calls))
+        for at in range(0, len(waiting), _ROW):
+            rows = waiting[at : at + _ROW]
+            yield self.local(
+                f"waiting/{rows[0][0][0]}", self.parse_waiting, stage=SEARCH, origin=origin,
+                rows=rows,
+            ).replace(dont_filter=True)  # fmt: skip
+
+    def parse_waiting(self, _: Response, rows: list[Waiting]) -> Iterator[Any]:
+        left: list[Wanted] = []
+        for wanted, fields, versions in rows:
+            if any(self._known(version_id) is None for version_id in versions):
+                left.append(wanted)
+                continue
+            named = [Resource(**one) for one in fields.pop("resources", ())]
+            item = GenerationData(**{"provenance": None, **fields, "resources": named})
+            yield self._resolved(item, versions)
+        yield from map(self.generation_batch, self.batches(left, self.calls))
+
+    def _known(self, version_id: int) -> str | None:
+        return self.ledger.marked("resource", version_id)
+
+    def _resolved(self, item: GenerationData, versions: list[int]) -> GenerationData:
+        known = {
+            version_id: json.loads(self._known(version_id) or "null") for version_id in versions
+        }
+        resources.resolve(item, known)
+        return item
+
+    def _learn(self, item: GenerationData) -> None:
+        """Keep what an answer tells of models, for the images that only name them."""
+        for version_id, fields in resources.described(item).items():
+            if fields is not None or self._known(version_id) is None:
+                self.ledger.mark("resource", version_id, json.dumps(fields))
+
+    # --- asked for -----------------------------------------------------------------------------
+
+    def ask(self, rows: Iterable[Wanted]) -> Iterator[Request]:
+        """Put images into the pool and yield the requests that it fills."""
+        for row in rows:
+            if self.ledger.marked("wanted", row[0]) is None:
+                self.ledger.mark("wanted", row[0], json.dumps(row[1:]))
+                self._pool.append(row)
+        while self._pool:
+            size = self.fitting(self._pool, self.calls)
+            if size == len(self._pool) and len(self.calls(self._pool)) < self.batch_size:
+                break
+            batch, self._pool = self._pool[:size], self._pool[size:]
+            yield self.generation_batch(batch)
+
+    def parse_pool(self, _: Response) -> Iterator[Request]:
+        """Ask for what is left when all lists are done, by this run or one that was killed."""
+        self._pool = []
+        rows = [[int(key), *json.loads(row)] for key, row in self.ledger.marks("wanted").items()]
+        yield from map(self.generation_batch, self.batches(rows, self.calls))
+
+    def calls(self, batch: list[Wanted]) -> list[trpc.Call]:
+        """Return the calls of one request: the images', then those that tell hidden from absent.
+
+        Whether a missing prompt is hidden or absent is told by image.get, where the list did not.
+        """
+        asked = [
+            procedures.image_get_generation_data(row[0], authed=self.signed_in) for row in batch
+        ]
+        return asked + [
+            procedures.image_get(image_id, authed=self.signed_in) for image_id in _unsure(batch)
+        ]
+
+    def generation_batch(self, batch: list[Wanted]) -> Request:
+        return self.trpc(
+            *self.calls(batch),
+            callback=self.parse_generation,
+            errback=self.on_no_generation,
+            stage=POSTS,
+            batch=batch,
+        )
+
+    def parse_generation(self, response: TextResponse, batch: list[Wanted]) -> Iterator[Any]:
+        unsure = _unsure(batch)
+        results = trpc.results(self.json(response), len(batch) + len(unsure))
+        flags = dict(zip(unsure, results[len(batch) :], strict=True))
+        for row, data in zip(batch, results, strict=False):
+            self.ledger.unmark("wanted", row[0])
+            if isinstance(data, ApiError):
+                yield from self.no_generation(data, row, batch)
+                continue
+            image_id, post_id, has_meta, creator = row
+            told = flags.get(image_id)
+            if isinstance(told, dict):
+                has_meta = bool(told.get("hasMeta") or told.get("hideMeta"))
+            try:
+                item = parsers.generation_data(data, image_id=image_id, has_meta=has_meta)
+            except (BadRecordError, UnexpectedShapeError) as error:
+                yield from self.broken([BadRecordError("generation_data", image_id, str(error))])
+                continue
+            item.post_id, item.creator = post_id, creator
+            if self.asking == "auto":
+                self._learn(item)
+            yield item
+
+    def no_generation(self, error: ApiError, row: Wanted, batch: list[Wanted]) -> Iterator[Any]:
+        """Ask once more, singly, what failed inside a batch; name what failed alone."""
+        if len(batch) > 1 and error.status != _GONE:
+            yield self.generation_batch([row])
+        else:
+            reason = "not_found" if error.status == _GONE else "server_error"
+            yield self.failed(
+                "generation_data", row[0], reason, error.message, status=error.status,
+                post_id=row[1],
+            )  # fmt: skip
+
+    def on_no_generation(self, failure: TwistedFailure) -> Any:
+        """Take a batch apart that was refused as a whole."""
+        request: Request = failure.request  # type: ignore[attr-defined]  # set by Scrapy for errbacks
+        batch = request.cb_kwargs["batch"]
+        for row in batch:
+            self.ledger.unmark("wanted", row[0])
+        if len(batch) == 1:
+            return self.on_failure(failure)
+        return self.instead(*(self.generation_batch([row]) for row in batch))
+
+
+def _wanted(record: ImageRecord) -> Wanted:
+    image = record.image
+    return [image.id, image.post_id, image.has_meta, image.creator]
+
+
+def _unsure(batch: list[Wanted]) -> list[int]:
+    return [row[0] for row in batch if row[2] is None]

@@ -1,0 +1,186 @@
+"""Lists that lose, repeat or cut short: each crawl ends with everything, from a second source."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+from civitai_crawler.standin import Standin, World
+from tests.cli import crawl, feed, ids, pointed_at, start
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World.small()
+
+
+@pytest.fixture
+def standin(world):
+    with Standin.in_thread(world) as standin:
+        yield standin
+
+
+def report_of(folder):
+    return json.loads((folder / "lumen_fox" / "report.json").read_text(encoding="utf-8"))
+
+
+def code(folder):
+    """Return the exit code that the report stands for."""
+    return report_of(folder)["verdict"]["code"]
+
+
+def assert_whole(standin, folder, *, signed_in=False):
+    """Compare every feed with the truth by id, and see that the report agrees."""
+    archive, truth = folder / "lumen_fox", standin.truth(signed_in=signed_in)
+    assert ids(archive, "models") == truth["models"]
+    assert ids(archive, "model_versions") == truth["versions"]
+    assert ids(archive, "model_files") == [one["id"] for one in truth["files"]]
+    assert ids(archive, "posts") == truth["posts"]
+    assert ids(archive, "images") == sorted(one["id"] for one in truth["images"])
+    assert ids(archive, "generation_data") == sorted(one["id"] for one in truth["generation"])
+    report = report_of(folder)
+    assert report["verdict"]["code"] == 0, report
+    assert report["not_obtained"] == []
+    assert report["not_listed"] == {}
+    for kind in report["kinds"].values():
+        assert all(not count["missing"] for count in kind["expected"])
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {},
+        {"page_cap": 3, "posts_page_cap": 4, "images_page_cap": 3},
+        {"page_cap": 4, "posts_page_cap": 5, "images_page_cap": 6, "repeated_item": True},
+        {"page_cap": 5, "posts_page_cap": 7, "images_page_cap": 9, "repeated_cursor": True},
+        {"repeated_cursor": True},
+        {"false_end": 2},
+    ],
+    ids=["", "small pages", "repeated items", "repeated cursors", "one page", "false ends"],
+)
+def test_whatever_the_lists_lose_is_found(standin, tmp_path, faults):
+    for name, value in faults.items():
+        setattr(standin.faults, name, value)
+    ended = crawl(standin, tmp_path, username="lumen_fox", download="none")
+    assert code(tmp_path) == 0, ended.log
+    assert "Traceback" not in ended.log
+    assert_whole(standin, tmp_path)
+    # A cursor that comes back is asked once more at most.
+    asked = [entry.path for entry in standin.log.entries("site")]
+    assert len(asked) == len(set(asked))
+
+
+@pytest.mark.parametrize("switch", ["empty_page_with_cursor", "repeated_cursor", "repeated_item"])
+def test_the_list_of_models_by_trpc_is_completed_by_rest(standin, tmp_path, switch):
+    setattr(standin.faults, switch, True)
+    standin.faults.page_cap = 4
+    ended = crawl(
+        standin, tmp_path, username="lumen_fox", download="none", api="trpc", include="models"
+    )
+    assert code(tmp_path) == 0, ended.log
+    truth = standin.truth(signed_in=False)
+    assert ids(tmp_path / "lumen_fox", "models") == truth["models"]
+    assert ids(tmp_path / "lumen_fox", "model_versions") == truth["versions"]
+
+
+def test_what_no_source_shows_is_named_and_found_in_a_later_pass(standin, tmp_path):
+    standin.faults.false_end = 1000
+    ended = crawl(standin, tmp_path, username="lumen_fox", download="none")
+    assert code(tmp_path) == 4, ended.log
+    archive = tmp_path / "lumen_fox"
+    truth = {one["id"]: one["post_id"] for one in standin.truth(signed_in=False)["images"]}
+    unindexed = set(truth) - set(ids(archive, "images"))
+    assert len(unindexed) == 1  # the search has all others
+    missing = [one for one in feed(archive, "failures") if one["reason"] == "images_missing"]
+    assert {one["item_id"] for one in missing} == {truth[one] for one in unindexed}
+    standin.faults.false_end = 0
+    ended = crawl(standin, tmp_path, username="lumen_fox", download="none")
+    assert code(tmp_path) == 0, ended.log
+    assert_whole(standin, tmp_path)
+
+
+def test_a_shortage_that_two_passes_agree_on_is_asked_for_no_more(tmp_path):
+    world = World.small()
+    post = next(p for p in world.posts_of(world.main) if p.version is None)
+    del world.pictures[post.pictures[-1].id]  # counted and shown by no list
+    with Standin.in_thread(world) as standin:
+        codes = []
+        for _ in range(3):
+            standin.log.clear()
+            crawl(standin, tmp_path, username="lumen_fox", download="none")
+            codes.append(code(tmp_path))
+        assert codes == [4, 3, 3]
+        assert len(standin.log.entries()) == 5
+    report = report_of(tmp_path)
+    missing = [(one["id"], one["reason"], one["final"]) for one in report["not_obtained"]]
+    assert missing == [(post.id, "images_missing", True)]
+
+
+def test_a_crawl_that_ended_early_says_so(standin, tmp_path):
+    standin.faults.rate_500 = 1.0
+    standin.faults.max_consecutive = 100
+    ended = crawl(
+        standin, tmp_path, username="lumen_fox", download="none",
+        env={"CIVITAI_RETRY_TIMES": "0"},
+    )  # fmt: skip
+    assert code(tmp_path) == 1, ended.log
+    report = report_of(tmp_path)
+    assert report["verdict"]["word"] == "ended early"
+
+
+def test_an_interrupted_crawl_says_so(standin, tmp_path):
+    standin.faults.latency = 0.3
+    arguments = ["-a", "username=lumen_fox", "-a", "download=none"]
+    settings = pointed_at(standin, tmp_path)
+    process = start("crawl", "user_models", *arguments, env=settings, log=tmp_path / "log")
+    while len(standin.log.entries()) < 5:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 4
+    report = report_of(tmp_path)
+    assert report["ended"] == "shutdown"
+    assert report["verdict"]["code"] == 4
+    assert report["requests_left"] > 0
+    assert "interrupted" in (tmp_path / "lumen_fox" / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_restricted_crawl_raises_no_false_alarm(standin, tmp_path):
+    ended = crawl(standin, tmp_path, username="lumen_fox", download="none", level="1", types="LORA")
+    assert code(tmp_path) == 0, ended.log
+    report = report_of(tmp_path)
+    counts = [count for kind in report["kinds"].values() for count in kind["expected"]]
+    assert all(count["missing"] == 0 for count in counts)
+
+
+def test_signed_in_the_counts_of_an_unknown_host_are_not_compared(world, tmp_path):
+    with Standin.in_thread(world, tls=True, colour="red") as standin:
+        ended = crawl(
+            standin, tmp_path, username="lumen_fox", download="none",
+            env={
+                "CIVITAI_API_KEY": standin.accounts.api_key,
+                "SSL_CERT_FILE": str(standin.ca_file),
+            },
+        )  # fmt: skip
+        assert code(tmp_path) == 0, ended.log
+        assert "Signed in" in ended.log
+        assert_whole(standin, tmp_path, signed_in=True)
+
+
+def test_posts_of_every_version_of_an_excluded_model_are_left_out(tmp_path):
+    world = World.generate(posts=44, images=100, file_size=2_000)
+    second = next(
+        post
+        for post in world.posts_of(world.main)
+        if post.version and post.excluded and post.version is not post.version.model.versions[0]
+    )
+    with Standin.in_thread(world) as standin:
+        ended = crawl(standin, tmp_path, username="lumen_fox", download="none")
+        assert code(tmp_path) == 0, ended.log
+        assert_whole(standin, tmp_path)
+    assert second.id not in ids(tmp_path / "lumen_fox", "posts")
+    assert report_of(tmp_path)["kinds"]["posts"]["excluded"] == len(
+        world.truth(signed_in=False)["excluded"]["posts"]
+    )
