@@ -26,7 +26,7 @@ PICTURES = 50
 
 def serve(folder: str) -> None:
     """Serve the files of *folder*, and pictures below ``/bucket/`` by the number at the end."""
-    from aiohttp import web  # noqa: PLC0415 - only this process may carry it
+    from aiohttp import web  # noqa: PLC0415  # only this process may carry it
 
     pictures = [_picture(seed) for seed in range(PICTURES)]
 
@@ -44,7 +44,7 @@ def serve(folder: str) -> None:
 
 
 def _picture(seed: int) -> bytes:
-    from PIL import Image  # noqa: PLC0415 - as above
+    from PIL import Image  # noqa: PLC0415  # as above
 
     stream = io.BytesIO()
     noise = random.Random(seed).randbytes(96 * 96 * 3)
@@ -65,7 +65,7 @@ def plain(url: str, target: str) -> None:
 
 def ours(url: str, target: str) -> None:
     """Stream one file with the project's settings, as its pipelines do."""
-    from scrapy import Request, Spider  # noqa: PLC0415 - as above
+    from scrapy import Request, Spider  # noqa: PLC0415  # as above
 
     class One(Spider):
         name = "one"
@@ -90,7 +90,7 @@ def stock(url: str, target: str) -> None:
 
 def our_images(url: str, target: str, count: str) -> None:
     """Fetch many originals with the project's settings."""
-    from civitai_crawler.items import Image  # noqa: PLC0415 - as above
+    from civitai_crawler.items import Image  # noqa: PLC0415  # as above
 
     items = [
         Image(id=number, archive="fox", post_id=number // 20, uuid=_uuid(number))
@@ -122,7 +122,7 @@ def _address(url: str, number: int) -> str:
 
 
 def _items(items: list[Any]) -> type[Spider]:
-    from scrapy import Request, Spider  # noqa: PLC0415 - as above
+    from scrapy import Request, Spider  # noqa: PLC0415  # as above
 
     class Items(Spider):
         name = "items"
@@ -138,7 +138,7 @@ def _items(items: list[Any]) -> type[Spider]:
 
 def _project(target: str) -> Settings:
     """Give the project's settings, as shipped, with everything below *target*."""
-    from scrapy.settings import Settings  # noqa: PLC0415 - as above
+    from scrapy.settings import Settings  # noqa: PLC0415  # as above
 
     settings = Settings()
     settings.setmodule("civitai_crawler.settings")
@@ -155,7 +155,7 @@ def _project(target: str) -> Settings:
 
 def _scrapy(target: str, pipeline: str) -> Settings:
     """Give Scrapy's own settings, without what would slow it down."""
-    from scrapy.settings import Settings  # noqa: PLC0415 - as above
+    from scrapy.settings import Settings  # noqa: PLC0415  # as above
 
     return Settings(
         {
@@ -173,7 +173,7 @@ def _scrapy(target: str, pipeline: str) -> Settings:
 
 def _crawl(spider: type[Spider], settings: Settings, target: str, pattern: str, count: int) -> None:
     """Crawl, and print the seconds if *count* files came of it."""
-    from scrapy.crawler import AsyncCrawlerProcess  # noqa: PLC0415 - as above
+    from scrapy.crawler import AsyncCrawlerProcess  # noqa: PLC0415  # as above
 
     process = AsyncCrawlerProcess(settings)
     process.crawl(spider)

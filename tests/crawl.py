@@ -124,7 +124,7 @@ async def crawl(
     spider: str = "tests.crawl:UrlsSpider",
     settings: Mapping[str, Any] | None = None,
     *,
-    timeout: float = 60,  # noqa: ASYNC109 - the child is killed when it is over
+    timeout: float = 60,  # noqa: ASYNC109  # the child is killed when it is over
     env: Mapping[str, str] | None = None,
     stop_when: asyncio.Event | None = None,
     **arguments: Any,

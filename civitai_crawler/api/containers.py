@@ -125,7 +125,7 @@ def _jpeg_segments(read: Read) -> Iterator[tuple[int, int, int]]:
     at = 2
     for _ in range(MAX_PIECES):
         head = read(at, 4)
-        if len(head) < 4 or head[0] != _FILL or head[1] in {_EOI, _SOS}:  # noqa: PLR2004 - marker and length
+        if len(head) < 4 or head[0] != _FILL or head[1] in {_EOI, _SOS}:  # noqa: PLR2004  # marker and length
             return
         marker, length = head[1], int.from_bytes(head[2:], "big")
         if marker == _FILL:

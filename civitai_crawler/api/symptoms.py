@@ -56,7 +56,7 @@ def is_challenge(answer: Answer) -> bool:
         return True
     if not is_html(answer):
         return False
-    if answer.status == 403 and answer.route not in ("media", "storage"):  # noqa: PLR2004 - Forbidden
+    if answer.status == 403 and answer.route not in ("media", "storage"):  # noqa: PLR2004  # Forbidden
         return True
     return answer.status in _HTML_STATUSES and _title(answer).lower().startswith("just a moment")
 

@@ -66,5 +66,5 @@ class Command(ScrapyCommand):
         self.exitcode = 0 if proof.complete else 1
 
     def _tell(self, archive: Path, proof: Proof) -> None:
-        print(f"\nThe archive is in {archive.resolve()}")  # noqa: T201 - the command's answer
-        print("\n".join(proof.lines()))  # noqa: T201 - as above
+        print(f"\nThe archive is in {archive.resolve()}")  # noqa: T201  # the command's answer
+        print("\n".join(proof.lines()))  # noqa: T201  # as above

@@ -37,4 +37,4 @@ class Command(ScrapyCommand):
         if unknown := [name for name in args if name not in known]:
             raise UsageError(f"There is no feed {unknown[0]!r}, only {', '.join(known)}.")
         chosen = {name: known[name] for name in args or known}
-        print(json.dumps(chosen, indent=2, ensure_ascii=False))  # noqa: T201 - what it is for
+        print(json.dumps(chosen, indent=2, ensure_ascii=False))  # noqa: T201  # what it is for

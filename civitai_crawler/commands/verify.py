@@ -68,7 +68,7 @@ class Command(ScrapyCommand):
 def _show(line: str) -> None:
     """Write *line* over the last one, on a terminal only."""
     if sys.stderr.isatty():
-        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)  # noqa: T201 - progress
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)  # noqa: T201  # progress
 
 
 def _print(finding: Finding) -> None:
@@ -82,7 +82,7 @@ def _say(line: str) -> None:
     seen = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
     encoding = sys.stdout.encoding or "utf-8"
     shown = seen.encode(encoding, "backslashreplace").decode(encoding)
-    print(shown, flush=True)  # noqa: T201 - what the command is for
+    print(shown, flush=True)  # noqa: T201  # what the command is for
 
 
 def _number(text: str) -> int:

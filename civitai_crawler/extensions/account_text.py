@@ -182,7 +182,7 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 def _size(size: float) -> str:
     for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:  # noqa: PLR2004 - the next unit starts here
+        if size < 1000:  # noqa: PLR2004  # the next unit starts here
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"

@@ -249,7 +249,7 @@ class PacedDownloadHandler(BaseDownloadHandler):
         self._plain = build_from_crawler(HTTP11DownloadHandler, crawler)
         # Twisted repeats a request at once when a kept-alive connection breaks, past the pacer.
         # Only the pool can tell it not to, and Scrapy has no public name for its pool.
-        self._plain._pool.retryAutomatically = False  # noqa: SLF001 - see above
+        self._plain._pool.retryAutomatically = False  # noqa: SLF001  # see above
         self._streaming = StreamingDownloads(crawler, self._pacer)
 
     @classmethod

@@ -139,7 +139,7 @@ class LedgerScheduler(BaseScheduler):
         try:
             request = decode(data, self._spider)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            logger.error("A stored request cannot be read (%s); it is kept", type(error).__name__)  # noqa: TRY400 - told in one line
+            logger.error("A stored request cannot be read (%s); it is kept", type(error).__name__)  # noqa: TRY400  # told in one line
             row.error, row.exhausted = type(error).__name__, True
             self.settle(row)
             return None

@@ -105,7 +105,7 @@ class Ledger:
         """
         renames = json.dumps(set_aside(feeds))
         for table in ("requests", "items", "marks", "feeds", "facts"):
-            self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names above
+            self.db.execute(f"DELETE FROM {table}")  # noqa: S608  # the names above
         self.set_fact("renames", renames)
         self.queue.clear()
         self.passes = 0

@@ -80,7 +80,7 @@ def _of_text(text: str, host: str) -> Iterator[Cookie]:
     if not any(equals for _, equals, _ in pairs):
         raise UsageError("CIVITAI_COOKIES is no cookie text: give name=value pairs split by ';'.")
     for name, equals, value in pairs:
-        name, value = name.strip(), value.strip()  # noqa: PLW2901 - the same, without blanks
+        name, value = name.strip(), value.strip()  # noqa: PLW2901  # the same, without blanks
         if not equals or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise UsageError(
                 "CIVITAI_COOKIES is no cookie text: a name or value has characters that no cookie "

@@ -49,7 +49,7 @@ class SiteCookies:
 
     def header(self, url: str) -> str | None:
         """Give the ``Cookie`` header for a URL of the site; ``None`` when there is none."""
-        asking = UrllibRequest(url)  # noqa: S310 - never opened, it only tells the jar host and path
+        asking = UrllibRequest(url)  # noqa: S310  # never opened, it only tells the jar host and path
         self._jar.add_cookie_header(asking)
         return asking.get_header("Cookie")
 
@@ -59,7 +59,7 @@ class SiteCookies:
         for text in set_cookies:
             if (kept := self._host_only(text)) is not None:
                 answer.add_header("Set-Cookie", kept)
-        self._jar.extract_cookies(_Answer(answer), UrllibRequest(url))  # type: ignore[arg-type] # noqa: S310 - the jar uses info() only; never opened
+        self._jar.extract_cookies(_Answer(answer), UrllibRequest(url))  # type: ignore[arg-type] # noqa: S310  # the jar uses info() only; never opened
 
     def _host_only(self, text: str) -> str | None:
         """Give the header without its domain; ``None`` when it is not for this host."""

@@ -83,7 +83,7 @@ class EmbeddedPipeline:
             coming[1].set_result(not unfinished)
 
     async def _wait(self, image_id: int) -> None:
-        while image_id not in self._coming and self._is_due(image_id):  # noqa: ASYNC110 - no event tells
+        while image_id not in self._coming and self._is_due(image_id):  # noqa: ASYNC110  # no event tells
             await asyncio.sleep(_LOOK)
         coming = self._coming.get(image_id)
         if coming is not None and not await asyncio.shield(coming[1]):

@@ -69,14 +69,14 @@ def one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:
     return text
 
 
-def flag(name: str, text: str | bool) -> bool:  # noqa: FBT001 - text on the command line, a bool in code
+def flag(name: str, text: str | bool) -> bool:  # noqa: FBT001  # text on the command line, a bool in code
     """Read ``true`` or ``false``."""
     return one_of(name, str(text).lower(), ("true", "false")) == "true"
 
 
 def level(text: str | int) -> int:
     """Read a browsing level: a sum of 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX."""
-    if not str(text).isdecimal() or not 1 <= int(text) <= 31:  # noqa: PLR2004 - all five bits
+    if not str(text).isdecimal() or not 1 <= int(text) <= 31:  # noqa: PLR2004  # all five bits
         raise UsageError(f"level={text}: expected a sum of 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX (1-31).")
     return int(text)
 

@@ -46,7 +46,7 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
 
     name = "user_models"
 
-    def __init__(  # noqa: PLR0913 - one keyword per spider argument
+    def __init__(  # noqa: PLR0913  # one keyword per spider argument
         self, *, username: str, include: str = ",".join(arguments.INCLUDES),
         download: str = "images,files", types: str = "", base_models: str = "", since: str = "",
         gallery: str = "false", api: str = "rest", level: str = "31", file_types: str = "",

@@ -125,11 +125,11 @@ def _level(post: Post, rng: random.Random) -> int:
 def _regular_oddities(pictures: list[Picture]) -> None:
     """Oddities that come back every few pictures."""
     for number, picture in enumerate(pictures):
-        if number % VIDEO_EVERY == 5:  # noqa: PLR2004  any place in the cycle
+        if number % VIDEO_EVERY == 5:  # noqa: PLR2004  # any place in the cycle
             picture.format, picture.maker = "mp4", "none"
         if number % MOVED_EVERY == 0:
             picture.cdn = "moved"
-        if number % HIDDEN_EVERY == 3 and picture.maker != "none":  # noqa: PLR2004  as above
+        if number % HIDDEN_EVERY == 3 and picture.maker != "none":  # noqa: PLR2004  # as above
             picture.hidden, picture.embedded = True, number % 2 == 0
         if number % REMIX_EVERY == 1 and number:
             picture.remix_of = pictures[number - 1].id

@@ -74,7 +74,7 @@ class Population:
             mode=plan.mode,
             poi=plan.poi,
             minor=plan.minor,
-            nsfw=plan.level > 2,  # noqa: PLR2004  R and above
+            nsfw=plan.level > 2,  # noqa: PLR2004  # R and above
             level=plan.level or 1,
             downloads=None if plan.hides_downloads else self.rng.randrange(9000),
             thumbs=self.rng.randrange(500),

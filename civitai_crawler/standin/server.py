@@ -108,7 +108,7 @@ class Standin:
         self.state.urls = Urls(**bases)
 
     def _context(self) -> ssl.SSLContext:
-        from civitai_crawler.standin import certificates  # noqa: PLC0415  needs cryptography
+        from civitai_crawler.standin import certificates  # noqa: PLC0415  # needs cryptography
 
         self._folder = tempfile.TemporaryDirectory(prefix="standin-")
         folder = Path(self._folder.name)
@@ -174,7 +174,7 @@ class Standin:
                 async with standin:
                     ready.set()
                     await over.wait()
-            except Exception as error:  # noqa: BLE001  raised again in the caller's thread
+            except Exception as error:  # noqa: BLE001  # raised again in the caller's thread
                 failure.append(error)
             finally:
                 ready.set()

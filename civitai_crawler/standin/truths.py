@@ -64,7 +64,7 @@ def truth(
     }
 
 
-def _models(models: list[Model], signed_in: bool, wrong_hash: bool) -> dict[str, Any]:  # noqa: FBT001  one caller, by position
+def _models(models: list[Model], signed_in: bool, wrong_hash: bool) -> dict[str, Any]:  # noqa: FBT001  # one caller, by position
     versions = [version for model in models for version in model.public_versions]
     hosts: dict[int, list[Version]] = {}
     files: dict[int, File] = {}
@@ -83,7 +83,7 @@ def _models(models: list[Model], signed_in: bool, wrong_hash: bool) -> dict[str,
     }
 
 
-def _file(file: File, hosts: list[Version], signed_in: bool, wrong_hash: bool) -> dict[str, Any]:  # noqa: FBT001  as above
+def _file(file: File, hosts: list[Version], signed_in: bool, wrong_hash: bool) -> dict[str, Any]:  # noqa: FBT001  # as above
     reason, retry_at = _obstacle(file, signed_in, wrong_hash)
     true_hash = payload.fingerprint(file).sha256
     return {
@@ -108,7 +108,7 @@ def published_sha256(file: File, *, wrong_hash: bool) -> str | None:
     return true_hash[::-1] if wrong_hash and file.oddity == "wrong_hash" else true_hash
 
 
-def _obstacle(file: File, signed_in: bool, wrong_hash: bool) -> tuple[str | None, str | None]:  # noqa: FBT001  as above
+def _obstacle(file: File, signed_in: bool, wrong_hash: bool) -> tuple[str | None, str | None]:  # noqa: FBT001  # as above
     """Why a file cannot be had, and from when on it can."""
     access = file.version.access
     if access in {"login", "no_grant"} and not signed_in:

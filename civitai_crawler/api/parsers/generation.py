@@ -101,7 +101,7 @@ def _unwrapped(meta: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return {}, {} if meta in (None, "", []) else {"meta": meta}
 
 
-def _is_hidden(item: GenerationData, told: bool | None) -> bool:  # noqa: FBT001 - a tri-state
+def _is_hidden(item: GenerationData, told: bool | None) -> bool:  # noqa: FBT001  # a tri-state
     """Tell whether parameters that the answer does not hold exist; ``told`` are the site's flags.
 
     Resources alone do not tell: they can have been named by hand. They count only while no flag is
