@@ -44,7 +44,7 @@ class Running:
 
     def __init__(self, standin, archive, *more, user=USER, env=None):
         settings = {**pointed_at(standin, archive, 0.0), **(env or {})}
-        args = ("crawl", "-a", f"username={user}", *more)
+        args = ("crawl", "user_models", "-a", f"username={user}", *more)
         archive.mkdir(parents=True, exist_ok=True)
         self._log = Path(tempfile.mkdtemp(dir=archive)) / "log.txt"
         self.process = self.forks.start(*args, env=settings, log=self._log)

@@ -106,7 +106,7 @@ def test_an_unchanged_creator_costs_a_handful_of_requests(standin, tmp_path):
     assert report["pass"] == 1
     assert not report["changes"]
     assert {one["reason"] for one in report["not_obtained"]} == {
-        "not_found", "early_access", "login_required", "downloads_disabled",
+        "not_found", "early_access", "login_required", "downloads_disabled", "archived",
     }  # fmt: skip
     _, roles, lines, report = run(standin, tmp_path)
     assert roles == {"site": 5}

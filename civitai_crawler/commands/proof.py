@@ -81,6 +81,10 @@ def prove(archive: Path, truth: dict[str, Any]) -> Proof:
         rows = [(one, held.get(one["id"])) for one in truth[name]]
         proof.rows.append(_stored(kind, rows, archive, proof))
         _refusals(kind.removesuffix("s"), truth[name], reasons, proof)
+    closed = [
+        {"id": one, "obtainable": False, "reason": "archived"} for one in truth["archived_versions"]
+    ]
+    _refusals("model_version", closed, reasons, proof)
     return proof
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure as TwistedFailure
 
     from civitai_crawler.api.parsers import ModelTree
-    from civitai_crawler.items import Model, ModelVersion
+    from civitai_crawler.items import Failure, Model, ModelVersion
 
 
 class ListingsSpider(PicturesSpider):
@@ -122,9 +122,21 @@ class ListingsSpider(PicturesSpider):
                 origin=response,
                 record=plain(file),
             )
+        yield from self.withdrawn(tree.model, versions)
         if self.gallery:
             for version_id in kept:
                 yield self.search(model_version_id=version_id)
+
+    def withdrawn(self, model: Model, versions: list[ModelVersion]) -> Iterator[Failure]:
+        """Name the versions of an archived model: no call lists their files or serves them."""
+        if model.mode == "Archived" and "files" in self.download:
+            for version in versions:
+                if not version.file_ids:
+                    message = "The model is archived: its files are neither listed nor served."
+                    yield self.failed(
+                        "model_version", version.id, "archived", message,
+                        model_id=model.id, version_id=version.id, creator=model.creator,
+                    )  # fmt: skip
 
     def parse_file(self, _: Response, record: dict[str, Any]) -> Iterator[ModelFile]:
         yield ModelFile(**{"model_id": None, **record})
