@@ -69,6 +69,10 @@ def _logged(text: str) -> Callable[[Trial, float], bool]:
     return lambda trial, since: text in trial.log_of_this_run()
 
 
+def _never(trial: Trial, since: float) -> bool:
+    return False
+
+
 def _asked(role: str, more: int) -> Callable[[Trial, float], bool]:
     def come(trial: Trial, since: float) -> bool:
         return trial.asked(role) >= trial.asked_before.get(role, 0) + more
@@ -182,9 +186,11 @@ class Trial:
     def _interrupted_run(self) -> bool:
         """Run until the next moment; ``False`` when the crawl was done before it came."""
         name, has_come = moment(self.dice, self.kinds)
+        # A quick machine may be done before the moment comes: then the end is one, the first time.
+        ending = _logged("Closing spider") if not self.outcome.interruptions else _never
         crawl = self._start()
         since = time.monotonic()
-        while crawl.poll() is None and not has_come(self, since):
+        while crawl.poll() is None and not (has_come(self, since) or ending(self, since)):
             time.sleep(POLL)
             if time.monotonic() - since > PATIENCE:
                 self._hangs(crawl, f"waiting for the moment {name}")
