@@ -108,7 +108,7 @@ async def test_full_disk_ends_the_crawl_and_records_nothing(tmp_path):
     done = await run(tmp_path, {original(1): PNG, original(2): PNG}, [image(1), image(2)])
 
     assert done.result.reason == "disk_full"
-    assert done.stats["civitai/disk_full"] == 2
+    assert done.stats["civitai/disk_full"] in (1, 2)  # the second may be sent away first
     assert done.result.items == []
     assert done.result.log.count("The disk is full.") == 1
     assert "civitai/images/failed" not in str(done.stats)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from civitai_crawler.commands.proof import prove
-from civitai_crawler.standin import Accounts, Standin, World
-from tests.cli import crawl
+from civitai_crawler.standin import Accounts, Faults, Standin, World
+from tests.cli import DONE, crawl, pointed_at, start
 
 MARKER = "MARKERsecret"
 KEY, SESSION = f"{MARKER}-key", f"{MARKER}-session"
@@ -116,3 +118,29 @@ def test_a_site_with_a_certificate_of_its_own_is_not_trusted(standin, tmp_path):
     assert ended.code == 1, ended.log
     assert "The site cannot be asked" in ended.log
     assert "Traceback" not in ended.log
+
+
+def test_a_login_that_expires_ends_the_crawl_with_one_sentence(world, tmp_path):
+    accounts = Accounts(api_key=KEY)
+    faults = Faults(latency=0.05)
+    with Standin.in_thread(world, tls=True, accounts=accounts, faults=faults) as standin:
+        env = {
+            **pointed_at(standin, tmp_path),
+            "CIVITAI_API_KEY": KEY,
+            "SSL_CERT_FILE": str(standin.ca_file),
+        }
+        log = tmp_path / "log"
+        running = start("crawl", "user_models", "-a", "username=lumen_fox", env=env, log=log)
+        while not standin.log.entries("storage"):
+            assert running.poll() is None, log.read_text()
+            time.sleep(0.01)
+        accounts.api_key = "another"
+        assert running.wait(60) == 1, log.read_text()
+        told = [line for line in log.read_text().splitlines() if "ERROR" in line]
+        assert len(told) == 1, log.read_text()
+        assert "The login has expired" in told[0]
+        accounts.api_key = KEY
+        ended = crawl(standin, tmp_path, username="lumen_fox", env=env)
+        assert ended.code in DONE, ended.log
+        truth = world.truth(signed_in=True)
+    assert prove(tmp_path / "lumen_fox", truth).complete

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -26,6 +27,7 @@ TRIES = "civitai_tries"
 LIMITED_TRIES = "civitai_limited_tries"
 _DEFAULT_RETRIES = 5
 _TOO_MANY = 429
+_EXPIRED = "The login has expired: renew the credential, the same command goes on from here."
 
 
 def route(request: Request) -> str | None:
@@ -72,7 +74,7 @@ class Judge:
             route=where,
             url=request.url,
         )
-        return backoff.verdict(
+        found = backoff.verdict(
             answer,
             attempt=self.attempt(request),
             now=time.time(),
@@ -82,6 +84,10 @@ class Judge:
             streak=self.pacer.streak + (not self.pacer.held),
             pace=self.pacer.interval,
         )
+        # The site knew the account when the crawl began, and does no more.
+        if found.reason == "login_required" and getattr(self._crawler.spider, "signed_in", False):
+            return replace(found, action="stop", reason="login_expired", message=_EXPIRED)
+        return found
 
     def attempt(self, request: Request) -> int:
         """Give the number of this try, from 1; a try that moved bytes uses up none."""
