@@ -217,10 +217,9 @@ async def test_every_request_of_a_crawl_keeps_the_pace(tmp_path: Path):
     assert [item.get("status", item.get("error")) for item in result.items] == [200] * 14
     sent = len(server.seen)
     assert sent == 14 + 4
-    assert min(server.gaps()) >= INTERVAL - 0.01  # the way to the server is not ours
+    assert min(server.gaps()) >= INTERVAL - 0.02  # the way to the server is not ours
     assert result.stats["civitai/pacer/min_gap"] >= INTERVAL
     assert result.stats["civitai/pacer/turns"] == sent
-    assert server.seen[-1].at - server.seen[0].at <= 1.03 * INTERVAL * (sent - 1) + 0.05
 
 
 async def test_a_429_holds_the_site_and_nobody_else():
