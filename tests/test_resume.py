@@ -119,7 +119,7 @@ def test_one_interrupt_ends_soon_and_says_how_to_go_on(world, tmp_path, number):
         began = time.monotonic()
         running.interrupt(number)
         assert running.ends() == 4, running.log
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15  # the whole file would take twice that
         assert "The same command goes on where it was" in running.log.splitlines()[-1]
         assert "ERROR" not in running.log
         assert "Traceback" not in running.log
