@@ -114,7 +114,7 @@ def test_an_unchanged_creator_costs_a_handful_of_requests(standin, tmp_path):
     assert report["verdict"]["code"] == ONLY_REFUSALS
     assert not report["gone"]
     assert not report["changes"]
-    assert len(report["not_obtained"]) == 6
+    assert len(report["not_obtained"]) == 8
 
 
 def test_what_changed_is_fetched_and_reported_and_nothing_else(standin, tmp_path):

@@ -279,6 +279,12 @@ def test_words_of_the_site():
     assert "secret" not in judge(answer(400, "storage", {"error": "secret"})).message
 
 
+def test_words_of_a_list_of_issues_are_those_of_the_first():
+    told = Answer(400, {}, b'[{"message":"Too big:  expected <=200"},{"message":"x"}]', "api")
+    found = verdict(told, attempt=1, now=0.0, max_attempts=6, signed_in=False)
+    assert "Too big: expected <=200" in found.message
+
+
 def test_network():
     assert [network(attempt=n, max_attempts=3).action for n in (1, 2, 3)] == [
         "retry",
