@@ -167,7 +167,7 @@ def test_bytes_that_are_no_text(archive):
     (archive / "images.jsonl").write_bytes(b"\xff\xfe")
     ended = verify(archive)
     assert ended.code == 3
-    assert "the rest cannot be read" in ended.log
+    assert "line 1 is no record" in ended.log
 
 
 def test_csv_feeds(archive):

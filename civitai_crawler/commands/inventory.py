@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from civitai_crawler.exceptions import UsageError
-from civitai_crawler.items import FEEDS
+from civitai_crawler.archive.feeds import lines
+from civitai_crawler.archive.folders import feeds, is_feed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
+
+    from civitai_crawler.archive.feeds import Line
 
 #: Feeds whose records name files.
 STEMS = ("model_files", "images")
-_SUFFIXES = (".csv", ".jsonl")
 #: What stands beside feeds in an archive: reports and pages made of them.
 _ABOUT = frozenset({".json", ".md", ".html"})
 #: Folders of an archive that no record speaks of.
@@ -26,8 +25,6 @@ _ASIDE = frozenset({"quarantine", "thumbnails"})
 #: Files that stand beside a recorded one and share its stem.
 _SIDECARS = (".json", ".txt", ".html", ".civitai.info")
 _PREVIEW = ".preview."
-#: A field of a CSV feed may hold nested values of any length.
-_MAX_FIELD = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +48,6 @@ class Recorded:
     sha256: str | None
 
 
-def archives(given: Iterable[Path]) -> list[Path]:
-    """Return the archive folders among *given* and directly below them.
-
-    Raises:
-        UsageError: a path is no folder, or there is no archive in it.
-
-    """
-    found: list[Path] = []
-    for path in given:
-        if not path.is_dir():
-            raise UsageError(f"There is no folder {path}.")
-        try:
-            inside = sorted(child for child in path.iterdir() if child.is_dir())
-        except OSError as error:
-            raise UsageError(f"The folder {path} cannot be read: {error.strerror}.") from error
-        here = [folder for folder in (path, *inside) if _is_archive(folder)]
-        if not here:
-            raise UsageError(f"{path} is no archive: there are no feeds such as images.jsonl.")
-        found += here
-    return list(dict.fromkeys(found))
-
-
 def recorded(archive: Path, tell: Callable[[Finding], None]) -> dict[str, Recorded]:
     """Return the files that the records of *archive* name, by their normalised relative path.
 
@@ -81,17 +56,16 @@ def recorded(archive: Path, tell: Callable[[Finding], None]) -> dict[str, Record
     """
     found: dict[str, Recorded] = {}
     for stem in STEMS:
-        rows: dict[str, tuple[dict[str, Any], Path]] = {}
-        for suffix in _SUFFIXES:
-            feed = archive / f"{stem}{suffix}"
-            for record in _rows(feed, tell) if feed.exists() else ():
-                if record.get("path"):
-                    rows[str(record.get("id"))] = record, feed
-        for record, feed in rows.values():
+        rows: dict[str, Line] = {}
+        for feed in feeds(archive, stem):
+            for line in lines(feed, lambda one: tell(Finding(one.what, one.feed, one.why))):
+                if line.values.get("path"):
+                    rows[str(line.values.get("id"))] = line
+        for line in rows.values():
             try:
-                one = _recorded(archive, record)
+                one = _recorded(archive, line.values)
             except ValueError as error:
-                tell(Finding("broken", feed, f"record {record.get('id')}: {error}"))
+                tell(Finding("broken", line.feed, f"record {line.values.get('id')}: {error}"))
             else:
                 found[_key(archive, one.path)] = one
     return found
@@ -120,13 +94,9 @@ def extras(archive: Path, known: dict[str, Recorded]) -> Iterator[Finding]:
         yield Finding("unreadable", Path(error.filename), error.strerror or "")
 
 
-def _is_archive(folder: Path) -> bool:
-    return any((folder / f"{stem}{suffix}").is_file() for stem in FEEDS for suffix in _SUFFIXES)
-
-
 def _is_about(name: str) -> bool:
     file = PurePosixPath(name)
-    return file.suffix in _ABOUT or (file.stem in FEEDS and file.suffix in _SUFFIXES)
+    return file.suffix in _ABOUT or is_feed(name)
 
 
 def _is_sidecar(key: str, stems: set[str]) -> bool:
@@ -137,35 +107,6 @@ def _is_sidecar(key: str, stems: set[str]) -> bool:
             return True
     before, preview, _ = key.rpartition(_PREVIEW)
     return bool(preview) and before in stems
-
-
-def _rows(feed: Path, tell: Callable[[Finding], None]) -> Iterator[dict[str, Any]]:
-    try:
-        with feed.open(encoding="utf-8", newline="") as stream:
-            yield from _csv(stream) if feed.suffix == ".csv" else _lines(stream, feed, tell)
-    except OSError as error:
-        tell(Finding("unreadable", feed, error.strerror or ""))
-    except (UnicodeDecodeError, csv.Error) as error:
-        tell(Finding("broken", feed, f"the rest cannot be read: {error}"))
-
-
-def _csv(stream: Iterable[str]) -> Iterator[dict[str, Any]]:
-    csv.field_size_limit(_MAX_FIELD)
-    yield from csv.DictReader(stream)
-
-
-def _lines(
-    stream: Iterable[str], feed: Path, tell: Callable[[Finding], None]
-) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(stream, 1):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-        if isinstance(record, dict):
-            yield record
-        elif line.strip():
-            tell(Finding("broken", feed, f"line {number} is no record"))
 
 
 def _recorded(archive: Path, record: dict[str, Any]) -> Recorded:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError as ScrapyUsageError
 
-from civitai_crawler.commands import inventory
+from civitai_crawler.archive import archives
 from civitai_crawler.commands.checking import Check
 from civitai_crawler.exceptions import UsageError
 
@@ -50,7 +50,7 @@ class Command(ScrapyCommand):
         if not args:
             raise ScrapyUsageError("Name an archive: scrapy verify archive/NAME")
         try:
-            folders = inventory.archives(Path(arg) for arg in args)
+            folders = archives(Path(arg) for arg in args)
         except UsageError as error:
             raise ScrapyUsageError(str(error), print_help=False) from error
         check = Check(_print, threads=opts.threads)

@@ -1,0 +1,53 @@
+"""Which folders are archives, and which of their files are feeds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from civitai_crawler.exceptions import UsageError
+from civitai_crawler.items import FEEDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+#: Endings of feeds; an archive that changed its format has both, what is read last counts.
+SUFFIXES = (".csv", ".jsonl")
+
+
+def archives(given: Iterable[Path]) -> list[Path]:
+    """Return the archive folders among *given* and directly below them.
+
+    Raises:
+        UsageError: a path is no folder, or there is no archive in it.
+
+    """
+    found: list[Path] = []
+    for path in given:
+        if not path.is_dir():
+            raise UsageError(f"There is no folder {path}.")
+        try:
+            inside = sorted(child for child in path.iterdir() if child.is_dir())
+        except OSError as error:
+            raise UsageError(f"The folder {path} cannot be read: {error.strerror}.") from error
+        here = [folder for folder in (path, *inside) if _is_archive(folder)]
+        if not here:
+            raise UsageError(f"{path} is no archive: there are no feeds such as images.jsonl.")
+        found += here
+    return list(dict.fromkeys(found))
+
+
+def feeds(archive: Path, stem: str) -> list[Path]:
+    """Return the feeds of one class that *archive* has, in the order in which they count."""
+    named = (archive / f"{stem}{suffix}" for suffix in SUFFIXES)
+    return [feed for feed in named if feed.is_file()]
+
+
+def is_feed(name: str) -> bool:
+    """Tell whether a file of this name is a feed of an archive."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem in FEEDS and dot + suffix in SUFFIXES
+
+
+def _is_archive(folder: Path) -> bool:
+    return any(feeds(folder, stem) for stem in FEEDS)
