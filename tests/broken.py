@@ -72,15 +72,15 @@ class SettledEarly(LedgerScheduler):
 
     def settle(self, row: Row) -> None:
         if row.exhausted:
-            row.outstanding = 0
+            row.children = row.items = 0
         super().settle(row)
 
 
 class PagesSpider(Spider):
-    """A page with one item and two children; dies when the item has left the pipelines.
+    """A page with two children and two items; dies when the first item has left the pipelines.
 
     With one worker (``CONCURRENT_ITEMS = 1``) that is kept busy by a slow signal handler, the
-    generator has ended and the item is done, but the children still lie in Scrapy's own queue.
+    generator has ended and the item is done, but the other one still lies in Scrapy's own queue.
     """
 
     name = "pages"
@@ -97,6 +97,7 @@ class PagesSpider(Spider):
 
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
         yield {"id": "page"}
+        yield {"id": "other"}
         yield Request("data:,one", self.parse_child)
         yield Request("data:,two", self.parse_child)
 

@@ -64,11 +64,11 @@ def test_the_trial_finds_a_broken_order_of_commits(trials, scheduler):
 @pytest.mark.parametrize(
     ("scheduler", "expected"),
     [
-        ("civitai_crawler.ledger.scheduler.LedgerScheduler", {"page", "one", "two"}),
-        ("tests.broken.SettledEarly", {"page"}),
+        ("civitai_crawler.ledger.scheduler.LedgerScheduler", {"page", "other", "one", "two"}),
+        ("tests.broken.SettledEarly", {"page", "one", "two"}),
     ],
 )
-def test_a_row_waits_for_children_that_scrapy_still_queues(tmp_path, scheduler, expected):
+def test_a_row_waits_for_what_scrapy_still_queues(tmp_path, scheduler, expected):
     """A generator that has ended is no row that is done: its requests may not be rows yet."""
     feed = tmp_path / "items.jsonl"
     settings = {

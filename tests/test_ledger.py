@@ -76,11 +76,30 @@ def test_files_do_not_hold_up_the_stages_of_the_site(folder):
     assert take(ledger)[1] == "site"
 
 
-def test_a_row_with_children_or_items_outstanding_is_not_done(folder):
+def test_a_stage_starts_when_the_one_before_is_read_though_its_items_are_under_way(folder):
+    ledger = Ledger(folder)
+    add(ledger, "page")
+    add(ledger, "later", stage=1)
+    row, _ = take(ledger)
+    row.exhausted, row.children, row.items = True, 1, 1
+    assert not ledger.queue.settle(row)
+    assert take(ledger) is None
+    row.children = 0
+    assert not ledger.queue.settle(row)
+    assert take(ledger)[1] == "later"
+    assert ledger.queue.in_flight("site") == (1, 2)
+    row.items = 0
+    assert ledger.queue.settle(row)
+    assert ledger.queue.in_flight("site") == (1, 1)
+
+
+@pytest.mark.parametrize("what", ["children", "items"])
+def test_a_row_with_children_or_items_outstanding_is_not_done(folder, what):
     ledger = Ledger(folder)
     add(ledger, "page")
     row, _ = take(ledger)
-    row.exhausted, row.outstanding = True, 1
+    row.exhausted = True
+    setattr(row, what, 1)
     assert not ledger.queue.settle(row)
     ledger.commit()
     dropped(ledger)

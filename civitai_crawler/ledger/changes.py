@@ -100,11 +100,14 @@ def forget_lost_files(ledger: Ledger, folder: Path) -> int:
 def unseen(ledger: Ledger, kind: str, parents: set[int] | None = None) -> list[int]:
     """Return the ids of class *kind* that this pass has not met, without those known to be gone.
 
+    What is under way has been met.
+
     *parents*: only the parts of these.
     """
     rows = ledger.db.execute(
         "SELECT id, parent FROM items WHERE kind = ? AND seen < ? "
-        "AND kind || ':' || id NOT IN (SELECT id FROM marks WHERE kind = 'gone')",
+        "AND kind || ':' || id NOT IN (SELECT id FROM marks WHERE kind = 'gone') "
+        "AND id NOT IN (SELECT u.id FROM under_way u WHERE u.kind = items.kind)",
         (kind, ledger.passes),
     )
     return sorted(

@@ -1,4 +1,7 @@
-"""What is held of what was promised: posts against their image counts, lists against counts."""
+"""What is held of what was promised: posts against their image counts, lists against counts.
+
+Items that are under way count as held: call ``ledger.under_way.show()`` before.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +18,24 @@ if TYPE_CHECKING:
 
 ALL_LEVELS = 31
 _GONE = "SELECT substr(id, length(?) + 2) FROM marks WHERE kind = 'gone' AND id LIKE ? || ':%'"
-#: The images without a stored file, and those without generation data.
+#: The images without a stored file or one on its way, and those without generation data.
 _WITHOUT_FILE = (
     "FROM items i WHERE i.kind = 'Image' AND NOT EXISTS "
-    "(SELECT 1 FROM media m WHERE m.kind = 'image' AND m.id = CAST(i.id AS INTEGER))"
+    "(SELECT 1 FROM media m WHERE m.kind = 'image' AND m.id = CAST(i.id AS INTEGER)) "
+    "AND NOT EXISTS (SELECT 1 FROM under_way u WHERE u.kind = 'Image' AND u.id = i.id)"
 )
 _WITHOUT_DATA = (
     "FROM items i WHERE i.kind = 'Image' AND NOT EXISTS "
     "(SELECT 1 FROM items g WHERE g.kind = 'GenerationData' AND g.id = i.id)"
 )
 _HELD_IMAGES = (
-    "SELECT parent, count(*) FROM items WHERE kind = 'Image' "
+    "SELECT parent, count(*) FROM known WHERE kind = 'Image' "
     "AND 'Image:' || id NOT IN (SELECT id FROM marks WHERE kind = 'gone') GROUP BY parent"
 )
 #: The excluded that are not held all the same (flagged only after they were archived).
 _EXCLUDED_IMAGES = (
     "SELECT value, count(*) FROM marks WHERE kind = 'excluded_image' "
-    "AND id NOT IN (SELECT id FROM items WHERE kind = 'Image') GROUP BY value"
+    "AND id NOT IN (SELECT id FROM known WHERE kind = 'Image') GROUP BY value"
 )
 
 

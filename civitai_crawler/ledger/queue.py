@@ -65,8 +65,12 @@ class Row:
     """The answer has reached the spider."""
     exhausted: bool = False
     """The callback has ended."""
-    outstanding: int = 0
-    """Child requests not yet rows, items not yet out of the pipelines."""
+    children: int = 0
+    """Child requests that are not rows yet."""
+    items: int = 0
+    """Items that are not out of the pipelines yet."""
+    passed: bool = False
+    """It keeps later stages waiting no more."""
     error: str | None = None
     """Why it cannot be called done; a class name, for texts may hold addresses."""
     errback: Any = None
@@ -83,8 +87,10 @@ class _Lane:
     """A heap: the pending rows up to the frontier."""
     frontier: Key | None = None
     """Rows beyond this key are known to the disk only; ``None``: there are none."""
+    open: int = 0
+    """Rows in flight."""
     stages: Counter[int] = field(default_factory=Counter)
-    """Rows in flight by stage."""
+    """Rows in flight that have not been read to their end, by stage."""
     awaiting: int = 0
     """Rows in flight whose answer has not come."""
 
@@ -100,7 +106,7 @@ class _Lane:
 
     @property
     def earliest(self) -> int | None:
-        """The first stage that is still at work."""
+        """The first stage of which something has not been read yet."""
         return min(self.stages, default=None)
 
 
@@ -130,7 +136,7 @@ class RequestQueue:
     def in_flight(self, lane: str) -> tuple[int, int]:
         """Count the rows in flight: those awaiting their answer, and all."""
         known = self._lanes.get(lane)
-        return (0, 0) if known is None else (known.awaiting, known.stages.total())
+        return (0, 0) if known is None else (known.awaiting, known.open)
 
     def add(
         self,
@@ -158,7 +164,11 @@ class RequestQueue:
         return renew or bool(cursor.rowcount)
 
     def take(self, lane: str) -> tuple[Row, str] | None:
-        """Hand out the next request of *lane*, unless an earlier stage is still at work."""
+        """Hand out the next request of *lane*, unless an earlier stage is not read to its end.
+
+        What an earlier stage has yielded may still be in the pipelines: originals that are on
+        their way do not keep the site waiting (see :mod:`civitai_crawler.ledger.underway`).
+        """
         known = self._lanes.get(lane)
         if known is None or not known.pending:
             return None
@@ -172,6 +182,7 @@ class RequestQueue:
         row = self.open[row_id] = Row(row_id, lane, stage)
         known.pending -= 1
         known.awaiting += 1
+        known.open += 1
         known.stages[stage] += 1
         return row, found[0]
 
@@ -198,14 +209,19 @@ class RequestQueue:
 
     def settle(self, row: Row) -> bool:
         """Close *row* if nothing of it is outstanding; tell whether it was closed."""
-        if not row.exhausted or row.outstanding or row.id not in self.open:
+        if not row.exhausted or row.children or row.id not in self.open:
             return False
-        self.answer(row)
+        lane = self._lanes[row.lane]
+        if not row.passed:
+            row.passed = True
+            self.answer(row)
+            lane.stages[row.stage] -= 1
+            if not lane.stages[row.stage]:
+                del lane.stages[row.stage]
+        if row.items:
+            return False
         del self.open[row.id]
-        stages = self._lanes[row.lane].stages
-        stages[row.stage] -= 1
-        if not stages[row.stage]:
-            del stages[row.stage]
+        lane.open -= 1
         if row.error is None:
             self._db.execute(_DONE, (row.id,))
         else:

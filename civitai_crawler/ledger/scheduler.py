@@ -89,7 +89,7 @@ class LedgerScheduler(BaseScheduler):
             return False
         finally:
             if parent is not None:
-                parent.outstanding -= 1
+                parent.children -= 1
                 self.settle(parent)
 
     def _store(self, request: Request) -> bool:
@@ -172,7 +172,7 @@ class LedgerScheduler(BaseScheduler):
             output = None
         if output is None or output is failure:
             return self._exhaust(row, output)
-        return tracked(output, row, self.settle)
+        return tracked(output, row, self.settle, self.ledger.under_way)
 
     def _exhaust(self, row: Row, output: Any) -> Any:
         row.exhausted = True

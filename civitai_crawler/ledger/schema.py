@@ -48,6 +48,17 @@ CREATE TABLE IF NOT EXISTS paths (folded TEXT PRIMARY KEY, path TEXT, kind TEXT,
 CREATE TABLE IF NOT EXISTS marks (kind TEXT, id TEXT, value TEXT, PRIMARY KEY (kind, id))
     WITHOUT ROWID;
 """
+#: Of this run only, in memory: items that were read and have not reached the feeds, and these
+#: together with what is held.
+_OF_THE_RUN = """
+PRAGMA temp_store = MEMORY;
+CREATE TEMP TABLE under_way (kind TEXT, id TEXT, parent TEXT, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE TEMP VIEW known AS
+    SELECT kind, id, parent FROM items
+    UNION ALL
+    SELECT kind, id, parent FROM under_way u
+    WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.kind = u.kind AND i.id = u.id);
+"""
 
 
 class LedgerError(CivitaiError):
@@ -109,4 +120,5 @@ def _prepare(db: sqlite3.Connection) -> None:
             f"{FORMAT}); finish it with that version or remove the folder to start anew."
         )
     db.executescript(_TABLES)
+    db.executescript(_OF_THE_RUN)
     db.execute(f"PRAGMA user_version = {FORMAT}")

@@ -13,6 +13,7 @@ from civitai_crawler.ledger.feedfile import Feeds, set_aside
 from civitai_crawler.ledger.queue import RequestQueue
 from civitai_crawler.ledger.schema import LedgerError, connect, unusable
 from civitai_crawler.ledger.tally import summarize
+from civitai_crawler.ledger.underway import UnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,6 +73,8 @@ class Ledger:
         self.db = connect(folder)
         self.queue = RequestQueue(self.db)
         self.feeds = Feeds(self.db, folder)
+        #: Items between their callback and the feeds.
+        self.under_way = UnderWay(self.db)
         #: What the job holds; known when the ledger is closed.
         self.summary: Summary | None = None
         #: Why nothing can be committed any more.
@@ -139,6 +142,10 @@ class Ledger:
             "SELECT 1 FROM items WHERE kind = ? AND id = ?", (kind, str(item_id))
         )
         return found.fetchone() is not None
+
+    def is_known(self, kind: str, item_id: int) -> bool:
+        """Tell whether an item stands in the feeds or is on its way there."""
+        return self.under_way.holds(kind, item_id) or self.has_item(kind, item_id)
 
     def add_item(
         self,

@@ -17,6 +17,7 @@ from scrapy.utils.spider import iterate_spider_output
 
 from civitai_crawler.ledger.changes import digest
 from civitai_crawler.ledger.store import Ledger
+from civitai_crawler.ledger.underway import PARENTS, RepeatedItem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,27 +28,39 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from civitai_crawler.ledger.queue import Row
-
-#: The field of each item class that names what it is counted under.
-_PARENTS = {
-    "ModelVersion": "model_id",
-    "ModelFile": "version_id",
-    "Image": "post_id",
-    "GenerationData": "post_id",
-}
+    from civitai_crawler.ledger.underway import UnderWay
 
 
-async def tracked(output: Any, row: Row, settle: Callable[[Row], None]) -> AsyncIterator[Any]:
-    """Pass on what a callback or errback of *row* yields, counting it as outstanding."""
-    if inspect.isawaitable(output):
-        output = await output
-    async for each in as_async_generator(iterate_spider_output(output)):
-        if each is None:  # Scrapy drops it without a word
-            continue
-        row.outstanding += 1
-        yield _child(each, row) if isinstance(each, Request) else each
-    row.exhausted = True
-    settle(row)
+async def tracked(
+    output: Any, row: Row, settle: Callable[[Row], None], under_way: UnderWay
+) -> AsyncIterator[Any]:
+    """Pass on what a callback or errback of *row* yields, counting it as outstanding.
+
+    Requests go first, then the items: these may stay in the pipelines for as long as their
+    originals take, and behind them the site would be kept waiting.
+    """
+    items: list[Any] = []
+    broken: Exception | None = None
+    try:
+        if inspect.isawaitable(output):
+            output = await output
+        async for each in as_async_generator(iterate_spider_output(output)):
+            if isinstance(each, Request):
+                row.children += 1
+                yield _child(each, row)
+            elif each is not None:  # Scrapy drops that without a word
+                row.items += 1
+                under_way.enter(each)
+                items.append(each)
+    except Exception as error:  # noqa: BLE001  # raised below, behind what was yielded before
+        broken = error
+    else:
+        row.exhausted = True
+        settle(row)
+    for each in items:
+        yield each
+    if broken is not None:
+        raise broken
 
 
 def _child(request: Request, row: Row) -> Request:
@@ -96,13 +109,18 @@ class LedgerMiddleware:
         self, response: Response, result: AsyncIterator[Any]
     ) -> AsyncIterator[Any]:
         row = self._row(response)
-        output = result if row is None else tracked(result, row, self._settle)
+        output = (
+            result if row is None else tracked(result, row, self._settle, self.ledger.under_way)
+        )
         async for each in output:
             yield each
 
-    def _item_left(self, response: Response | None, error: str | None = None) -> None:
+    def _item_left(
+        self, item: Any, response: Response | None, error: str | None = None, *, repeated: bool
+    ) -> None:
+        self.ledger.under_way.leave(item, repeated=repeated)
         if row := self._row(response):
-            row.outstanding -= 1
+            row.items -= 1
             row.error = row.error or error
             self._settle(row)
 
@@ -115,20 +133,20 @@ class LedgerMiddleware:
         except sqlite3.Error as error:
             self.ledger.broken = error  # the scheduler ends the crawl
         finally:
-            self._item_left(response)
+            self._item_left(item, response, repeated=False)
 
     def _note(self, item: Any) -> None:
         kind = type(item).__name__
         adapter = ItemAdapter(item)
         if (item_id := adapter.get("id")) is not None:
-            parent = adapter.get(_PARENTS.get(kind, ""))
+            parent = adapter.get(PARENTS.get(kind, ""))
             self.ledger.add_item(kind, item_id, parent, digest(item))
 
-    def item_dropped(self, item: Any, response: Response | None) -> None:
-        self._item_left(response)
+    def item_dropped(self, item: Any, response: Response | None, exception: BaseException) -> None:
+        self._item_left(item, response, repeated=isinstance(exception, RepeatedItem))
 
     def item_error(self, item: Any, response: Response | None, failure: Failure) -> None:
-        self._item_left(response, f"item: {type(failure.value).__name__}")
+        self._item_left(item, response, f"item: {type(failure.value).__name__}", repeated=False)
 
     def spider_error(self, failure: Failure, response: Response | None) -> None:
         if row := self._row(response):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from scrapy import signals
 from scrapy.exceptions import DropItem
 
 from civitai_crawler.items import FEEDS, Failure, Image, ModelFile, Record
 from civitai_crawler.ledger import Ledger, changes
 from civitai_crawler.ledger.refusals import Refusals
+from civitai_crawler.ledger.underway import key_of
 from civitai_crawler.pipelines import shelf
 from civitai_crawler.pipelines.filters import FileFilter
 
@@ -43,14 +43,10 @@ class DuplicatesPipeline:
         self._ledger = Ledger.of(crawler)
         self._refusals = Refusals(self._ledger)
         self._downloads = crawler.settings.getlist("CIVITAI_DOWNLOAD")
-        self._on_the_way: set[tuple[str, Any]] = set()
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        pipeline = cls(crawler)
-        for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
-            crawler.signals.connect(pipeline.item_left, signal)
-        return pipeline
+        return cls(crawler)
 
     def open_spider(self) -> None:
         self._refusals.begin_run()
@@ -70,15 +66,13 @@ class DuplicatesPipeline:
             return item
         if isinstance(item, Failure):
             self._refusals.note(item, signed_in=self._signed_in)
-        key = _key(item)
-        if key in self._on_the_way:
-            raise DropItem(f"{key[0]} {key[1]} is on its way already")
+        key = key_of(item)
+        self._ledger.under_way.claim(item)
         if self._ledger.has_item(*key):
             changes.see(self._ledger, *key)
             changed = self._ledger.digest(*key) != changes.digest(item)
             if not (changed or self._wants_media(item)):
                 raise DropItem(f"{key[0]} {key[1]} stands in its feed already")
-        self._on_the_way.add(key)
         return item
 
     @property
@@ -93,11 +87,6 @@ class DuplicatesPipeline:
             return self._ledger.media(kind, item.id) is None
         # Also with a file of old on the disk: then it is the newer one that could not be had.
         return self._refusals.is_due(kind, item.id, signed_in=self._signed_in)
-
-    def item_left(self, item: Any, exception: BaseException | None = None) -> None:
-        # A repeated item is dropped while the first one of its key may still be on the way.
-        if isinstance(item, Record) and not _is_repeat(exception):
-            self._on_the_way.discard(_key(item))
 
 
 class KnownItemsPipeline:
@@ -115,7 +104,7 @@ class KnownItemsPipeline:
     def process_item(self, item: Any) -> Any:
         if not isinstance(item, Record) or isinstance(item, Failure):
             return item
-        key = _key(item)
+        key = key_of(item)
         known = self._ledger.has_item(*key)
         stored = getattr(item, "path", None) is not None
         changed = known and self._ledger.digest(*key) != changes.digest(item)
@@ -128,11 +117,3 @@ class KnownItemsPipeline:
         what = "updated" if changed else "stored" if known else "added"
         changes.note(self._ledger, *key, what)
         return item
-
-
-def _key(item: Any) -> tuple[str, Any]:
-    return type(item).__name__, item.id
-
-
-def _is_repeat(exception: BaseException | None) -> bool:
-    return isinstance(exception, DropItem) and "on its way" in str(exception)

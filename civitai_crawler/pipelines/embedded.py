@@ -94,10 +94,14 @@ class EmbeddedPipeline:
     def _is_due(self, image_id: int) -> bool:
         """Tell whether the image may still come: in a resumed crawl its page can be the later one.
 
-        Rows are handed out oldest first, so the page is asked for by then, but not yet answered.
+        Rows are handed out oldest first, so the page is asked for by then, but not yet read; or it
+        was, and its images wait before the pipelines.
         """
+        if not self._is_awaited(image_id):
+            return False
         rows = self._ledger.queue.open.values()
-        return self._is_awaited(image_id) and any(not row.answered for row in rows)
+        read = self._ledger.under_way.holds("Image", image_id)
+        return read or any(not row.passed for row in rows)
 
     def _is_awaited(self, image_id: int) -> bool:
         downloads = "images" in self._crawler.settings.getlist("CIVITAI_DOWNLOAD")

@@ -81,6 +81,7 @@ class GapsSpider(GoneSpider):
         return self.local("gaps", self.parse_gaps, stage=SEARCH)
 
     def parse_gaps(self, _: Response) -> Iterator[Any]:
+        self.ledger.under_way.show()
         short = {count.stem for count in holdings.counts(self.ledger.db) if count.missing}
         # Without the filters, so that what is excluded is at least counted.
         yield from self.second_lists(short, self.unfiltered)
@@ -95,6 +96,7 @@ class GapsSpider(GoneSpider):
         return Flags(authed=self.signed_in, disable_poi=False, disable_minor=False)
 
     def parse_repair(self, _: Response, attempt: int) -> Iterator[Any]:
+        self.ledger.under_way.show()
         short = [
             post_id
             for post_id in (holdings.short_posts(self.ledger.db) if self.wants_images else ())
@@ -121,6 +123,7 @@ class GapsSpider(GoneSpider):
             yield self.local("check", self.parse_check, stage=CHECK)
 
     def parse_check(self, _: Response) -> Iterator[Any]:
+        self.ledger.under_way.show()
         short = holdings.short_posts(self.ledger.db) if self.wants_images else {}
         refusals = Refusals(self.ledger)
         for post_id, (held, expected) in short.items():

@@ -60,7 +60,7 @@ class GenerationsSpider(CivitaiSpider):
     def generation(self, records: list[ImageRecord], origin: Response) -> Iterator[Any]:
         """Yield the records of images that *origin* lists, or the requests for them."""
         if self.asking == "full":
-            yield from self.ask(_wanted(record) for record in records)
+            yield from self.ask(map(_wanted, records), stage_of(origin))
         elif self.asking == "none":
             yield from filter(None, map(resources.listed, records))
         else:
@@ -68,6 +68,7 @@ class GenerationsSpider(CivitaiSpider):
 
     def _auto(self, records: list[ImageRecord], origin: Response) -> Iterator[Any]:
         """Ask for one image of each unknown model; the others wait for its answer."""
+        stage = stage_of(origin)
         asked: list[Wanted] = []
         open_: list[Wanted] = []
         waiting: list[Waiting] = []
@@ -83,16 +84,16 @@ class GenerationsSpider(CivitaiSpider):
             else:
                 self._asked |= unknown
                 asked.append(_wanted(record))
-        yield from self.ask(open_)
-        yield from map(self.generation_batch, self.batches(asked, self.calls))
+        yield from self.ask(open_, stage)
+        yield from self.generation_batches(asked, stage)
         for at in range(0, len(waiting), _ROW):
             rows = waiting[at : at + _ROW]
             yield self.local(
-                f"waiting/{rows[0][0][0]}", self.parse_waiting, stage=SEARCH, origin=origin,
-                rows=rows,
+                f"waiting/{rows[0][0][0]}", self.parse_waiting, origin=origin, rows=rows,
+                stage=max(SEARCH, stage + 1),
             ).replace(dont_filter=True)  # fmt: skip
 
-    def parse_waiting(self, _: Response, rows: list[Waiting]) -> Iterator[Any]:
+    def parse_waiting(self, response: Response, rows: list[Waiting]) -> Iterator[Any]:
         left: list[Wanted] = []
         for wanted, fields, versions in rows:
             if any(self._known(version_id) is None for version_id in versions):
@@ -101,7 +102,7 @@ class GenerationsSpider(CivitaiSpider):
             named = [Resource(**one) for one in fields.pop("resources", ())]
             item = GenerationData(**{"provenance": None, **fields, "resources": named})
             yield self._resolved(item, versions)
-        yield from map(self.generation_batch, self.batches(left, self.calls))
+        yield from self.generation_batches(left, stage_of(response))
 
     def _known(self, version_id: int) -> str | None:
         return self.ledger.marked("resource", version_id)
@@ -121,7 +122,7 @@ class GenerationsSpider(CivitaiSpider):
 
     # --- asked for -----------------------------------------------------------------------------
 
-    def ask(self, rows: Iterable[Wanted]) -> Iterator[Request]:
+    def ask(self, rows: Iterable[Wanted], stage: int) -> Iterator[Request]:
         """Put images into the pool and yield the requests that it fills."""
         for row in rows:
             if self.ledger.marked("wanted", row[0]) is None:
@@ -132,13 +133,13 @@ class GenerationsSpider(CivitaiSpider):
             if size == len(self._pool) and len(self.calls(self._pool)) < self.batch_size:
                 break
             batch, self._pool = self._pool[:size], self._pool[size:]
-            yield self.generation_batch(batch)
+            yield self.generation_batch(batch, stage)
 
-    def parse_pool(self, _: Response) -> Iterator[Request]:
+    def parse_pool(self, response: Response) -> Iterator[Request]:
         """Ask for what is left when all lists are done, by this run or one that was killed."""
         self._pool = []
         rows = [[int(key), *json.loads(row)] for key, row in self.ledger.marks("wanted").items()]
-        yield from map(self.generation_batch, self.batches(rows, self.calls))
+        yield from self.generation_batches(rows, stage_of(response))
 
     def calls(self, batch: list[Wanted]) -> list[trpc.Call]:
         """Return the calls of one request: the images', then those that tell hidden from absent.
@@ -152,12 +153,20 @@ class GenerationsSpider(CivitaiSpider):
             procedures.image_get(image_id, authed=self.signed_in) for image_id in _unsure(batch)
         ]
 
-    def generation_batch(self, batch: list[Wanted]) -> Request:
+    def generation_batches(self, rows: list[Wanted], stage: int) -> Iterator[Request]:
+        for batch in self.batches(rows, self.calls):
+            yield self.generation_batch(batch, stage)
+
+    def generation_batch(self, batch: list[Wanted], stage: int = POSTS) -> Request:
+        """Ask for the data of a batch in the *stage* of the page that lists its images.
+
+        So a resumed crawl reads that page first, and the data finds the originals on their way.
+        """
         return self.trpc(
             *self.calls(batch),
             callback=self.parse_generation,
             errback=self.on_no_generation,
-            stage=POSTS,
+            stage=stage,
             batch=batch,
         )
 
@@ -168,7 +177,7 @@ class GenerationsSpider(CivitaiSpider):
         for row, data in zip(batch, results, strict=False):
             self.ledger.unmark("wanted", row[0])
             if isinstance(data, ApiError):
-                yield from self.no_generation(data, row, batch)
+                yield from self.no_generation(data, row, batch, stage_of(response))
                 continue
             image_id, post_id, has_meta, creator = row
             told = flags.get(image_id)
@@ -184,10 +193,12 @@ class GenerationsSpider(CivitaiSpider):
                 self._learn(item)
             yield item
 
-    def no_generation(self, error: ApiError, row: Wanted, batch: list[Wanted]) -> Iterator[Any]:
+    def no_generation(
+        self, error: ApiError, row: Wanted, batch: list[Wanted], stage: int
+    ) -> Iterator[Any]:
         """Ask once more, singly, what failed inside a batch; name what failed alone."""
         if len(batch) > 1 and error.status != _GONE:
-            yield self.generation_batch([row])
+            yield self.generation_batch([row], stage)
         else:
             reason = "not_found" if error.status == _GONE else "server_error"
             yield self.failed(
@@ -203,7 +214,8 @@ class GenerationsSpider(CivitaiSpider):
             self.ledger.unmark("wanted", row[0])
         if len(batch) == 1:
             return self.on_failure(failure)
-        return self.instead(*(self.generation_batch([row]) for row in batch))
+        stage = stage_of(request)
+        return self.instead(*(self.generation_batch([row], stage) for row in batch))
 
 
 def _wanted(record: ImageRecord) -> Wanted:
@@ -213,3 +225,8 @@ def _wanted(record: ImageRecord) -> Wanted:
 
 def _unsure(batch: list[Wanted]) -> list[int]:
     return [row[0] for row in batch if row[2] is None]
+
+
+def stage_of(asked: Request | Response) -> int:
+    """Return the stage of a request or its answer, in which what it leads to is asked as well."""
+    return max(POSTS, int(asked.meta.get("civitai_stage", POSTS)))

@@ -154,7 +154,7 @@ class PicturesSpider(GenerationsSpider):
                     yield image
                 if record.generation is not None:
                     image.has_meta = True
-                if not self.ledger.has_item("GenerationData", image.id):
+                if not self.ledger.is_known("GenerationData", image.id):
                     wanted.append(record)
         if self.wants_generation and (inline or self.asking != "none"):
             yield from self.generation(wanted, origin)
@@ -191,8 +191,8 @@ class PicturesSpider(GenerationsSpider):
             yield self.search(page.next_cursor, **query)
 
     def is_held(self, record: ImageRecord) -> bool:
-        """Tell whether everything of an image that is wanted stands in the feeds."""
-        return all(self.ledger.has_item(kind, record.image.id) for kind in self.kinds)
+        """Tell whether everything of an image that is wanted is there, or on its way."""
+        return all(self.ledger.is_known(kind, record.image.id) for kind in self.kinds)
 
     def post_calls(self, post_ids: Iterable[int]) -> list[trpc.Call]:
         return [procedures.post_get(post_id, authed=self.signed_in) for post_id in post_ids]
