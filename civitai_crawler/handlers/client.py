@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -49,6 +49,33 @@ class Hop:
     def is_site_page(self) -> bool:
         """A web page by the site, which is never the file."""
         return self.on_site and "html" in self.answer.headers.get("Content-Type", "").lower()
+
+
+class PacedConnector(aiohttp.TCPConnector):
+    """Hands out connections; one to the site only when it is the request's turn.
+
+    The connection comes first, so that nothing but sending lies between the turn and the wire. The
+    repetitions that aiohttp makes of a request whose connection breaks take a turn of their own.
+    """
+
+    def __init__(self, pacer: Pacer, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._pacer = pacer
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # aiohttp's signature
+    ) -> aiohttp.connector.Connection:
+        connection = await super().connect(req, traces, timeout)
+        if self._pacer.is_site(str(req.url)):
+            try:
+                await self._pacer.turn()
+            except BaseException:
+                connection.release()
+                raise
+        return connection
 
 
 class Client:
@@ -111,7 +138,7 @@ class Client:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._tls()),
+                connector=PacedConnector(self._pacer, limit=0, ssl=self._tls()),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 read_bufsize=_READ_BUFFER,
@@ -119,20 +146,8 @@ class Client:
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=self._idle
                 ),
-                middlewares=(self._paced,),
             )
         return self._session
-
-    async def _paced(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        # aiohttp repeats a request whose connection breaks; that repeat passes here as well.
-        if not self._pacer.is_site(str(request.url)):
-            return await handler(request)
-        start = await self._pacer.turn(cold=True)
-        answer = await handler(request)
-        self._pacer.answered(start)
-        return answer
 
     def _tls(self) -> ssl.SSLContext:
         context = ssl.create_default_context()  # honours SSL_CERT_FILE

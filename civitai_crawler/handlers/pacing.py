@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 #: Seconds that requests may get closer to each other on the way to the server, and the share of
 #: the interval that they cost at most.
-MARGIN, MARGIN_SHARE = 0.02, 0.02
+MARGIN, MARGIN_SHARE = 0.02, 0.01
 #: Seconds that a request on a new connection may be late at the server, and the share of the
 #: interval that is allowed for it at most.
 LATE, LATE_SHARE = 0.15, 0.25
@@ -64,7 +64,7 @@ class Pacer:
 
     :param interval: seconds between the starts of two requests.
     :param margin: seconds added to it, because a late start followed by a punctual one would be
-        too close together at the server; by default 2 % of the interval, at most 0.02.
+        too close together at the server; by default 1 % of the interval, at most 0.02.
     :param site: what the turns are for.
     :param road: shared with the other crawls of this process.
     :param noted: shared with the other processes of this user.
@@ -150,13 +150,13 @@ class Pacer:
         """Send all away who wait for their turn, and everybody after them."""
         self._ended = True
 
-    async def turn(self, *, cold: bool = False) -> float:
+    async def turn(self) -> float:
         """Wait until a request may start, and give the time of its start.
 
-        Raises DownloadCancelledError when the crawl ends.
+        One that may have to open a connection arrives late; the next one waits for that much more
+        (:meth:`answered` tells how late at most).
 
-        :param cold: the request opens a connection of its own, so that it arrives late; the next
-            one waits for that much more (:meth:`answered` tells how late at most).
+        Raises DownloadCancelledError when the crawl ends.
         """
         async with self._road.lock:
             await self._reach()
@@ -167,7 +167,7 @@ class Pacer:
                 await self._reach()
             if self.stopping():
                 raise DownloadCancelledError("The crawl is stopping.")
-            return self._note(time.monotonic(), cold=cold)
+            return self._note(time.monotonic())
 
     async def _reach(self) -> None:
         while (left := self._due() - time.monotonic()) > 0:
@@ -220,10 +220,10 @@ class Pacer:
         last = road.starts[-1] if road.starts else -math.inf
         return max(last + road.late + self.pace, road.held_until)
 
-    def _note(self, now: float, *, cold: bool) -> float:
+    def _note(self, now: float) -> float:
         road = self._road
         gap = now - road.starts[-1] if road.starts else math.inf
-        road.watched = now if cold or road.cold or gap > IDLE else -math.inf
+        road.watched = now if road.cold or gap > IDLE else -math.inf
         road.cold, road.late = False, 0.0
         road.min_gap = min(road.min_gap, gap)
         road.starts.append(now)
