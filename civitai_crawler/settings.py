@@ -38,6 +38,9 @@ DOWNLOAD_SLOTS = {
 # 0 = no bound here (default 16): media waiting for the CDN would fill it and stop the site's own.
 # The ledger's scheduler admits a bounded number of requests instead.
 CONCURRENT_REQUESTS = 0
+# Default 100: items of one page in the pipelines at once. A page has up to 200 originals, of which
+# the CDN's slot takes eight; each of these costs a task for every page, however short.
+CONCURRENT_ITEMS = 24
 SCRAPER_SLOT_MAX_ACTIVE_SIZE = 64_000_000  # default 5 MB: pages wait here while their images arrive
 AUTOTHROTTLE_ENABLED = True  # default False: slows down media hosts that answer slowly
 AUTOTHROTTLE_START_DELAY = 0.001  # default 5: nothing is slow until it shows
@@ -65,7 +68,7 @@ DOWNLOADER_MIDDLEWARES = {
 # addresses with packed calls below 4,000 characters themselves.
 URLLENGTH_LIMIT = 0
 COOKIES_ENABLED = False  # default True: LoginMiddleware keeps a jar that never leaves the site
-REFERRER_POLICY = "no-referrer"  # the default would carry download links to the storage host
+REFERER_ENABLED = False  # default True: would carry download links to the storage host
 METAREFRESH_ENABLED = False  # default True: answers are data; a page that moves is no answer
 DOWNLOAD_HANDLERS = {
     "http": "civitai_crawler.handlers.pacing.PacedDownloadHandler",
@@ -96,7 +99,12 @@ FEED_STORAGES = {
     "": "civitai_crawler.ledger.feeds.LedgerFeedStorage",
     "file": "civitai_crawler.ledger.feeds.LedgerFeedStorage",
 }
-FEED_EXPORTERS = {"csv": "civitai_crawler.ledger.feeds.FlatCsvExporter"}
+FEED_EXPORTERS = {
+    "csv": "civitai_crawler.ledger.feeds.FlatCsvExporter",
+    "jsonlines": "civitai_crawler.ledger.feeds.RecordLinesExporter",
+    "jsonl": "civitai_crawler.ledger.feeds.RecordLinesExporter",
+    "jl": "civitai_crawler.ledger.feeds.RecordLinesExporter",
+}
 
 # --- media ------------------------------------------------------------------------------------
 # Bodies of media are streamed to disk by our handler, so the bounds for bodies in memory (defaults

@@ -59,7 +59,7 @@ def api(url: str, **meta: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("interval", "margin"), [(1.5, 0.02), (0.2, 0.004), (0.05, 0.001), (60, 0.02), (0, 0)]
+    ("interval", "margin"), [(1.5, 0.015), (0.2, 0.002), (0.05, 0.0005), (60, 0.02), (0, 0)]
 )
 def test_margin_costs_little(interval, margin):
     assert Pacer(interval).margin == pytest.approx(margin)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
 
+#: Where Scrapy's lines about items go.
+_SCRAPER = logging.getLogger("scrapy.core.scraper")
+
+
 class QuietLogFormatter(LogFormatter):
     """Names an item by its class and id instead of printing it; dropping one is no warning."""
 
@@ -26,9 +30,11 @@ class QuietLogFormatter(LogFormatter):
             return None  # a step of our own asked nobody
         return super().crawled(request, response, spider)
 
-    def scraped(
+    def scraped(  # type: ignore[override]  # None is documented: no line
         self, item: Any, response: Response | Failure | None, spider: Spider
-    ) -> LogFormatterResult:
+    ) -> LogFormatterResult | None:
+        if not _SCRAPER.isEnabledFor(logging.DEBUG):
+            return None
         return {"level": logging.DEBUG, "msg": "Kept %(item)s", "args": {"item": _name(item)}}
 
     def dropped(

@@ -15,9 +15,10 @@ from scrapy import Request, signals
 from scrapy.utils.asyncgen import as_async_generator
 from scrapy.utils.spider import iterate_spider_output
 
+from civitai_crawler.items import Record
 from civitai_crawler.ledger.changes import digest
 from civitai_crawler.ledger.store import Ledger
-from civitai_crawler.ledger.underway import PARENTS, RepeatedItem
+from civitai_crawler.ledger.underway import PARENTS, RepeatedItem, key_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -128,19 +129,19 @@ class LedgerMiddleware:
         # Scrapy runs the handlers of one signal in one turn of the loop, so no commit comes between
         # the exporter's line and this.
         try:
-            if ItemAdapter.is_item(item):
-                self._note(item)
+            self._note(item)
         except sqlite3.Error as error:
             self.ledger.broken = error  # the scheduler ends the crawl
         finally:
             self._item_left(item, response, repeated=False)
 
     def _note(self, item: Any) -> None:
-        kind = type(item).__name__
-        adapter = ItemAdapter(item)
-        if (item_id := adapter.get("id")) is not None:
-            parent = adapter.get(PARENTS.get(kind, ""))
-            self.ledger.add_item(kind, item_id, parent, digest(item))
+        kind, number = key_of(item)
+        if not isinstance(item, Record) and ItemAdapter.is_item(item):
+            number = ItemAdapter(item).get("id")
+        if number is not None:
+            parent = getattr(item, PARENTS.get(kind, ""), None)
+            self.ledger.add_item(kind, number, parent, digest(item))
 
     def item_dropped(self, item: Any, response: Response | None, exception: BaseException) -> None:
         self._item_left(item, response, repeated=isinstance(exception, RepeatedItem))
