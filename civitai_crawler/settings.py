@@ -68,7 +68,7 @@ DOWNLOADER_MIDDLEWARES = {
 # addresses with packed calls below 4,000 characters themselves.
 URLLENGTH_LIMIT = 0
 COOKIES_ENABLED = False  # default True: LoginMiddleware keeps a jar that never leaves the site
-REFERER_ENABLED = False  # default True: would carry download links to the storage host
+REFERRER_POLICY = "no-referrer"  # the default would carry download links to the storage host
 METAREFRESH_ENABLED = False  # default True: answers are data; a page that moves is no answer
 DOWNLOAD_HANDLERS = {
     "http": "civitai_crawler.handlers.pacing.PacedDownloadHandler",
