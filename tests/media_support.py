@@ -210,7 +210,9 @@ def image(number: int, **fields: Any) -> tuple[str, dict[str, Any]]:
 
 
 def weights(seed: int, size: int = 5000) -> bytes:
-    header = json.dumps({"__metadata__": {"seed": str(seed)}}).encode()
+    """Make a safetensors file of one tensor."""
+    tensor = {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}
+    header = json.dumps({"__metadata__": {"seed": str(seed)}, "t": tensor}).encode()
     return len(header).to_bytes(8, "little") + header + bytes([seed]) * size
 
 

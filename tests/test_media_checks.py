@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import io
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image as Pillow
@@ -29,17 +30,16 @@ from civitai_crawler.pipelines.sniff import UNKNOWN, sniff
 from civitai_crawler.pipelines.trouble import end_crawl
 from civitai_crawler.pipelines.verification import verify
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 SHA = "ab" * 32
+#: Where nothing is read: SHA256 alone decides.
+ABSENT = Path("absent")
 ZIP = sniff(b"PK\x03\x04")
 HTML = sniff(b"<html>")
 JSON = sniff(b'{"a": 1}')
 
 
 def model_file(**fields: Any) -> ModelFile:
-    known: dict[str, Any] = {"id": 1, "version_id": 2, "model_id": 3, "name": "x.safetensors"}
+    known: dict[str, Any] = {"id": 1, "version_id": 2, "model_id": 3, "name": "x.zip"}
     return ModelFile(**known | fields)
 
 
@@ -52,12 +52,12 @@ def model_file(**fields: Any) -> ModelFile:
         ({"AutoV2": SHA[:10].upper()}, "AutoV2"),
         ({"SHA256": "", "AutoV2": SHA[:10]}, "AutoV2"),
         ({"SHA256": SHA[:12]}, "none"),
-        ({"AutoV3": "0" * 12, "CRC32": "0" * 8, "BLAKE3": "0" * 64}, "none"),
+        ({"BLAKE3": "0" * 63, "CRC32": "0" * 7, "AutoV1": "", "AutoV3": "0" * 11}, "none"),
         ({}, "none"),
     ],
 )
 def test_verified_by(hashes, verified):
-    assert verify(model_file(hashes=hashes, size_kb=1.0), ZIP, 1024, SHA) == verified
+    assert verify(model_file(hashes=hashes, size_kb=1.0), ZIP, 1024, SHA, ABSENT) == verified
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_verified_by(hashes, verified):
 )
 def test_other_bytes(hashes):
     with pytest.raises(SpoiledError) as caught:
-        verify(model_file(hashes=hashes), ZIP, 1024, SHA)
+        verify(model_file(hashes=hashes), ZIP, 1024, SHA, ABSENT)
     assert caught.value.reason == "hash_mismatch"
     assert SHA in caught.value.message
     assert "cdcdcdcdcd" in caught.value.message
@@ -78,26 +78,28 @@ def test_other_bytes(hashes):
 def test_size_without_hash(size, fits):
     file = model_file(size_kb=5 * 1024.0)
     if fits:
-        assert verify(file, UNKNOWN, size, SHA) == "none"
+        assert verify(file, UNKNOWN, size, SHA, ABSENT) == "none"
     else:
         with pytest.raises(SpoiledError, match="5000 bytes"):
-            verify(file, UNKNOWN, size, SHA)
+            verify(file, UNKNOWN, size, SHA, ABSENT)
 
 
 @pytest.mark.parametrize("kind", [HTML, JSON, sniff(b"<?xml version='1.0'?>"), sniff(b"")])
 @pytest.mark.parametrize("hashes", [{"SHA256": "cd" * 32}, {}])
 def test_words_in_place_of_a_file(kind, hashes):
     with pytest.raises(NotTheFileError):
-        verify(model_file(hashes=hashes), kind, 300, SHA)
+        verify(model_file(hashes=hashes), kind, 300, SHA, ABSENT)
 
 
 def test_words_that_are_the_file():
     config = model_file(name="Config.JSON", size_kb=300 / 1024)
 
-    assert verify(model_file(name="page.html", hashes={"SHA256": SHA}), HTML, 300, SHA) == "SHA256"
-    assert verify(config, JSON, 300, SHA) == "none"
+    page = model_file(name="page.html", hashes={"SHA256": SHA})
+
+    assert verify(page, HTML, 300, SHA, ABSENT) == "SHA256"
+    assert verify(config, JSON, 300, SHA, ABSENT) == "none"
     with pytest.raises(NotTheFileError):
-        verify(config, HTML, 300, SHA)
+        verify(config, HTML, 300, SHA, ABSENT)
 
 
 def picture(format_: str, **options: Any) -> bytes:

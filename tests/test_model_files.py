@@ -37,7 +37,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
         model_file(8, name="unpublished.json", type="Config"),
         model_file(9, name="v1.yaml", type="Config", size_kb=len(YAML) / 1024),
         model_file(10, hashes={"AutoV2": sha256(weights(10))[:10].upper()}),
-        model_file(11, hashes={"BLAKE3": "AB" * 32}, size_kb=9000.0),
+        model_file(11, hashes={"SHA256": ""}, size_kb=9000.0),
         model_file(
             12,
             weights(12),

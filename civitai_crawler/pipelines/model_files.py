@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from scrapy.pipelines.files import FilesPipeline
 
 from civitai_crawler.api import endpoints
+from civitai_crawler.exceptions import UnfinishedError
+from civitai_crawler.handlers.pacing import Pacer
 from civitai_crawler.items import ModelFile
 from civitai_crawler.ledger import Media
 from civitai_crawler.pipelines import shelf
@@ -91,7 +93,9 @@ class ModelFilesPipeline(StreamedMediaPipeline, FilesPipeline):
             media = await super().held(item) or await self._left_behind(item)
             if media is None:
                 return None
-            return replace(media, verified=proof(item, media.sha256) or media.verified)
+            file = self.folder(item) / media.path
+            proven = await asyncio.to_thread(proof, item, media.sha256, file, self._keep_on)
+            return replace(media, verified=proven or media.verified)
         except SpoiledError:
             return None
 
@@ -101,15 +105,21 @@ class ModelFilesPipeline(StreamedMediaPipeline, FilesPipeline):
         path = self.ledger.claim_path(self.kind, item.id, model_file_path(item))
         file = self.folder(item) / path
         found = await asyncio.to_thread(shelf.sha256, file)
-        if found is None or proof(item, found) != "SHA256":
+        if found is None or proof(item, found, file) != "SHA256":
             return None
         size = (await asyncio.to_thread(file.stat)).st_size
         return Media(path, size, found, "SHA256", None)
 
     async def check(self, item: ModelFile, streamed: Streamed) -> Media:
         kind = sniff(streamed.head)
-        verified = verify(item, kind, streamed.size, streamed.sha256)
-        return Media("", streamed.size, streamed.sha256, verified, kind.mime)
+        place, size, sha256 = self.part(item), streamed.size, streamed.sha256
+        verified = await asyncio.to_thread(verify, item, kind, size, sha256, place, self._keep_on)
+        return Media("", size, sha256, verified, kind.mime)
+
+    def _keep_on(self) -> None:
+        """Raise when the crawl is being stopped: what has arrived stays for the next run."""
+        if Pacer.of(self.crawler).stopping():
+            raise UnfinishedError("The crawl ended while a file was checked.")
 
     async def media_downloaded(
         self,

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from civitai_crawler.pipelines import safetensors
 from civitai_crawler.pipelines.failures import NotTheFileError, SpoiledError
+from civitai_crawler.pipelines.hashes import ALGORITHMS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from civitai_crawler.items import ModelFile
     from civitai_crawler.pipelines.sniff import Kind
 
-#: Hex digits of a SHA256, and those of them that AutoV2 shows.
-_SHA256, _AUTOV2 = 64, 10
+#: Published hashes that SHA256 answers, the best first, with their hex digits.
+_OF_SHA256 = {"SHA256": 64, "AutoV2": 10}
 _ARRIVED = {
     "html": "A web page arrived instead of the file.",
     "json": "A JSON answer arrived instead of the file.",
@@ -19,51 +24,71 @@ _ARRIVED = {
 }
 
 
-def proof(file: ModelFile, sha256: str) -> str | None:
-    """Return the published hash that *sha256* answers; ``None`` when none is published.
+def proof(
+    file: ModelFile, sha256: str, path: Path, check: Callable[[], None] = lambda: None
+) -> str | None:
+    """Return the published hash that proves the bytes; ``None`` when none is published.
 
-    Raises SpoiledError when the published one is another.
+    What SHA256 answers (SHA256, AutoV2) costs nothing; for others *path*, where the bytes lie, is
+    read once (blocking; *check* may raise to end that). Raises SpoiledError when the published hash
+    is another.
     """
-    published = _published(file)
-    if published is None:
-        return None
-    if not sha256.lower().startswith(published[1]):
-        raise SpoiledError(
-            "hash_mismatch", f"The bytes have SHA256 {sha256}, the site publishes {published[1]}."
-        )
-    return published[0]
+    hashes = {name.upper(): value.strip().lower() for name, value in file.hashes.items() if value}
+    for name, digits in _OF_SHA256.items():
+        published = hashes.get(name.upper(), "")[:digits]
+        if len(published) == digits:
+            return _compared("SHA256", name, published, (sha256.lower(),))
+    for name, algorithm in ALGORITHMS.items():
+        published = hashes.get(name.upper(), "")
+        if len(published) in algorithm.digits and (found := algorithm.compute(path, check)):
+            return _compared(name, name, published, found)
+    return None
 
 
-def verify(file: ModelFile, kind: Kind, size: int, sha256: str) -> str:
+def verify(
+    file: ModelFile,
+    kind: Kind,
+    size: int,
+    sha256: str,
+    path: Path,
+    check: Callable[[], None] = lambda: None,
+) -> str:
     """Return the published hash that proves the bytes, ``none`` when there is none to compare.
 
-    A hash that fits proves any content, a web page included. Without one the published size has to
-    fit. Raises NotTheFileError for words in place of a file, SpoiledError for other bytes than
-    published. AutoV1, AutoV3, CRC32 and BLAKE3 alone are not compared.
+    A hash of all bytes that fits proves any content, a web page included. Without one the published
+    size has to fit, and a safetensors file its own header. Blocking; *path* and *check* as for
+    :func:`proof`. Raises NotTheFileError for words in place of a file, SpoiledError for other bytes
+    than published.
     """
     try:
-        proven = proof(file, sha256)
+        proven = proof(file, sha256, path, check)
     except SpoiledError:
         _refuse_words(file, kind, size)
         raise
-    if proven is not None:
+    if proven is not None and is_whole(proven):
         return proven
     _refuse_words(file, kind, size)
     if not _fits(file, size):
         raise SpoiledError(
             "size_mismatch", f"{size} bytes arrived, the site publishes {file.size_kb} KiB."
         )
-    return "none"
+    if file.name.lower().endswith(".safetensors") and (why := safetensors.flaw(path)):
+        raise SpoiledError("not_the_file", f"What arrived is not the file: {why}.")
+    return proven or "none"
 
 
-def _published(file: ModelFile) -> tuple[str, str] | None:
-    """Return ``(hash type, lower-case hex)`` of the best published hash that SHA256 can answer."""
-    hashes = {name.upper(): value.strip().lower() for name, value in file.hashes.items() if value}
-    if len(full := hashes.get("SHA256", "")) == _SHA256:
-        return "SHA256", full
-    if len(short := hashes.get("AUTOV2", "")) >= _AUTOV2:
-        return "AutoV2", short[:_AUTOV2]
-    return None
+def is_whole(proven: str) -> bool:
+    """Tell whether the named hash covers every byte of a file."""
+    return proven in _OF_SHA256 or (proven in ALGORITHMS and ALGORITHMS[proven].whole)
+
+
+def _compared(computed: str, name: str, published: str, found: tuple[str, ...]) -> str:
+    if not any(digest.startswith(published) for digest in found):
+        raise SpoiledError(
+            "hash_mismatch",
+            f"The bytes have {computed} {found[0]}, the site publishes {published}.",
+        )
+    return name
 
 
 def _refuse_words(file: ModelFile, kind: Kind, size: int) -> None:
