@@ -163,6 +163,12 @@ OPTIONS = {
             _subset("images", "files"),
             "what is downloaded beside the records (the download argument)",
         ),
+        Option(
+            "CIVITAI_THUMBS",
+            "false",
+            _flag,
+            "small JPEGs of stills in `thumbnails/` (the thumbs argument); sizes by IMAGES_THUMBS",
+        ),
         Option("CIVITAI_FILE_TYPES", "", words_of, "only files of these types (Model, VAE ...)"),
         Option("CIVITAI_FORMATS", "", words_of, "only files of these formats (SafeTensor ...)"),
         Option("CIVITAI_FP", "", words_of, "only files of these precisions (fp16 ...)"),

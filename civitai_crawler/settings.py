@@ -80,6 +80,7 @@ ITEM_PIPELINES = {
     "civitai_crawler.pipelines.embedded.EmbeddedPipeline": 200,
     "civitai_crawler.pipelines.model_files.ModelFilesPipeline": 300,
     "civitai_crawler.pipelines.images.OriginalImagesPipeline": 310,
+    "civitai_crawler.pipelines.thumbnails.ThumbnailsPipeline": 320,
     "civitai_crawler.pipelines.duplicates.KnownItemsPipeline": 900,
 }
 EXTENSIONS = {

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import Any
 
 import pytest
 from aiohttp import web
+from PIL import Image as Pillow
 from scrapy.exceptions import NotConfigured
 from scrapy.utils.test import get_crawler
 
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.pipelines.images import OriginalImagesPipeline
 from civitai_crawler.pipelines.model_files import ModelFilesPipeline
+from civitai_crawler.pipelines.sniff import sniff
 from tests.crawl import crawl
 from tests.media_support import (
     LEDGER,
@@ -124,6 +127,41 @@ async def test_read_only_archive_ends_the_crawl(tmp_path):
     assert done.result.reason == "archive_not_writable"
     assert done.result.items == []
     assert done.result.log.count("The archive cannot be written") == 1
+
+
+def large_picture() -> bytes:
+    """Make a picture of 36 million pixels: 144 MB in memory, some kilobytes on the way."""
+    stream = io.BytesIO()
+    Pillow.new("RGB", (6000, 6000)).save(stream, "png")
+    return stream.getvalue()
+
+
+async def test_memory_does_not_grow_with_the_pictures_that_are_checked_at_once(tmp_path):
+    body, numbers = large_picture(), range(1, 9)
+    done = await run(
+        tmp_path, {original(number): body for number in numbers}, [image(n) for n in numbers]
+    )
+
+    assert done.stats["civitai/images/stored"] == 8
+    # The crawl itself takes less than 100 MB; eight pictures would take 1,150 MB more.
+    assert done.result.max_rss < 400 << 20
+
+
+async def test_checking_pictures_does_not_hold_up_the_crawl(tmp_path):
+    body = large_picture()
+    (tmp_path / "original").write_bytes(body)
+    crawler = get_crawler(
+        settings_dict={"CIVITAI_DOWNLOAD": ["images"], "CIVITAI_ARCHIVE": str(tmp_path)}
+    )
+    pipeline = OriginalImagesPipeline.from_crawler(crawler)
+    checks = [pipeline._decode(tmp_path / "original", sniff(body)) for _ in range(8)]
+    checking, ticks = asyncio.gather(*checks), 0
+    while not checking.done():
+        await asyncio.sleep(0.001)
+        ticks += 1
+
+    await checking
+    assert ticks > 10
 
 
 @pytest.mark.parametrize("pipeline", [ModelFilesPipeline, OriginalImagesPipeline])

@@ -98,6 +98,17 @@ def short_posts(db: sqlite3.Connection) -> dict[int, tuple[int, int]]:
     return {post: found for post, found in images_of_posts(db).items() if found[0] < found[1]}
 
 
+def stored_images(
+    db: sqlite3.Connection, after: int, limit: int
+) -> list[tuple[int, str, str | None]]:
+    """Return id, path and content type of stored originals, by id, those behind *after*."""
+    return db.execute(
+        "SELECT id, path, content_type FROM media WHERE kind = 'image' AND id > ? "
+        "ORDER BY id LIMIT ?",
+        (after, limit),
+    ).fetchall()
+
+
 def is_whole(
     ledger: Ledger, post_id: int, expected: int, *, kinds: list[str], files: bool, signed_in: bool
 ) -> bool:

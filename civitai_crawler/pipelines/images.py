@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
@@ -19,7 +20,7 @@ from civitai_crawler.pipelines.names import image_path
 from civitai_crawler.pipelines.sniff import sniff
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from scrapy import Request
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from civitai_crawler.pipelines.sniff import Kind
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: What may stand behind a declared type: addresses say "image" for anything that a browser shows,
 #: while a still in a video's place is only its poster.
@@ -42,7 +45,14 @@ _ANY = {"image", "video", "audio"}
 #: Formats that every Pillow decodes.
 _DECODED = {"png", "jpeg", "webp", "gif", "bmp", "tiff"}
 #: Larger stills are not decoded: 50 million pixels are 200 MB in memory.
-_MAX_PIXELS = 50_000_000
+MAX_PIXELS = 50_000_000
+#: Up to this many they are decoded side by side: eight such are 128 MB.
+SMALL_PIXELS = 4_000_000
+_APART = ThreadPoolExecutor(1, "pictures")
+#: What Pillow says of broken files.
+BROKEN = (OSError, SyntaxError)
+#: What it says of those beyond its limits: sizes, and text chunks as large workflows have them.
+TOO_MUCH = (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning, ValueError)
 
 
 class OriginalImagesPipeline(StreamedMediaPipeline, ImagesPipeline):
@@ -85,29 +95,44 @@ class OriginalImagesPipeline(StreamedMediaPipeline, ImagesPipeline):
                 f"{kind.mime} ({kind.family}) arrived where the {item.type} was due."
             )
         if kind.family == "image":
-            await asyncio.to_thread(check_still, self.part(item), kind)
+            await self._decode(self.part(item), kind)
         logger.debug("Original of image %d: %s, %d bytes", item.id, kind.mime, streamed.size)
         return Media("", streamed.size, streamed.sha256, None, kind.mime)
+
+    async def _decode(self, file: Path, kind: Kind) -> None:
+        """Decode a still in a thread; large ones one by one, however many have arrived."""
+        if not await asyncio.to_thread(check_still, file, kind, SMALL_PIXELS):
+            await apart(check_still, file, kind)
 
     def fill(self, item: Image, media: Media) -> None:
         item.path, item.size_bytes = media.path, media.size
         item.sha256, item.content_type = media.sha256, media.content_type
 
 
-def check_still(file: Path, kind: Kind) -> None:
-    """Decode a still image (blocking); raises SpoiledError for a cut or broken one.
+async def apart(work: Callable[..., T], *given: object) -> T:
+    """Run *work*, which decodes a large picture, in the one thread for that.
 
-    What Pillow will not read passes, the first bytes have said what it is: formats without a
-    decoder, pictures too large to decode here, and text chunks beyond Pillow's limits (ValueError),
-    which large workflows reach.
+    One thread, not one turn: each keeps what it has once decoded as memory of its own.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_APART, work, *given)
+
+
+def check_still(file: Path, kind: Kind, at_most: int = MAX_PIXELS) -> bool:
+    """Decode a still image (blocking); tell whether it has no more than *at_most* pixels.
+
+    A larger one is not decoded. Raises SpoiledError for a cut or broken one. What Pillow will not
+    read passes, the first bytes have said what it is: formats without a decoder, pictures too large
+    to decode here, and text chunks beyond Pillow's limits, which large workflows reach.
     """
     try:
         with Pillow.open(file) as image:
-            if image.width * image.height <= _MAX_PIXELS:
-                image.load()
-    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning, ValueError):
-        return
-    except (OSError, SyntaxError) as error:  # Pillow's words for broken files
+            if image.width * image.height > at_most:
+                return False
+            image.load()
+    except TOO_MUCH:
+        return True
+    except BROKEN as error:
         if kind.ext in _DECODED:
             why = "cut short or broken" if isinstance(error, UnidentifiedImageError) else error
             raise SpoiledError("not_the_file", f"The picture does not decode: {why}.") from error
+    return True

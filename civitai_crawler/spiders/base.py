@@ -46,8 +46,11 @@ class CivitaiSpider(Spider):
     #: Folder of the archive when no creator names it; cannot be a user name, for its hyphen.
     folder: ClassVar[str]
 
-    def __init__(self, *, download: str = "images,files", level: str = "31") -> None:
+    def __init__(
+        self, *, download: str = "images,files", thumbs: str = "", level: str = "31"
+    ) -> None:
         super().__init__()
+        self.thumbs = arguments.flag("thumbs", thumbs) if thumbs else None
         self.download = arguments.subset("download", download, arguments.DOWNLOADS)
         self.level = arguments.level(level)
         self.signed_in = False
@@ -90,6 +93,8 @@ class CivitaiSpider(Spider):
         if not settings.get("JOBDIR"):
             settings.set("JOBDIR", str(home / ".job"), priority="spider")
         settings.set("CIVITAI_DOWNLOAD", ",".join(self.download) or "none", priority="spider")
+        if self.thumbs is not None:
+            settings.set("CIVITAI_THUMBS", str(self.thumbs), priority="spider")
         form = settings["CIVITAI_FEED_FORMAT"]
         suffix = {"jsonlines": "jsonl"}.get(form, form)
         own = {

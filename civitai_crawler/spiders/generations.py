@@ -41,9 +41,10 @@ class GenerationsSpider(CivitaiSpider):
     wants_generation = True
 
     def __init__(
-        self, *, download: str = "images,files", level: str = "31", generation: str = "full"
-    ) -> None:
-        super().__init__(download=download, level=level)
+        self, *, download: str = "images,files", thumbs: str = "", level: str = "31",
+        generation: str = "full",
+    ) -> None:  # fmt: skip
+        super().__init__(download=download, thumbs=thumbs, level=level)
         self.asking = arguments.one_of("generation", generation, arguments.GENERATIONS)
         self._pool: list[Wanted] = []
         #: Versions that an image under way will resolve.

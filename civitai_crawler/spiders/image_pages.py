@@ -23,6 +23,7 @@ class ImagePagesSpider(PostsSpider):
     image_id: ids or links of images: one, a comma list, or @file
     posts: true goes on to the whole post of each image
     download: images or none (default: images)
+    thumbs: true also makes thumbnails of the stills
     generation: full asks for it of each image; auto where the lists leave models open; none never
     level: browsing level, a sum of 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX (default 31)
     """
@@ -31,10 +32,10 @@ class ImagePagesSpider(PostsSpider):
     folder = "image-pages"
 
     def __init__(
-        self, *, image_id: str, posts: str = "false", download: str = "images", level: str = "31",
-        generation: str = "full",
+        self, *, image_id: str, posts: str = "false", download: str = "images", thumbs: str = "",
+        level: str = "31", generation: str = "full",
     ) -> None:  # fmt: skip
-        super().__init__(download=download, level=level, generation=generation)
+        super().__init__(download=download, thumbs=thumbs, level=level, generation=generation)
         self.image_ids = arguments.listed("image_id", str(image_id), links.image_id)
         self.posts = arguments.flag("posts", posts)
 

@@ -80,6 +80,7 @@ class PostPagesSpider(PostsSpider):
 
     post_id: ids or links of posts: one, a comma list, or @file
     download: images or none (default: images)
+    thumbs: true also makes thumbnails of the stills
     generation: full asks for it of each image; auto where the lists leave models open; none never
     level: browsing level, a sum of 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX (default 31)
     """
@@ -88,9 +89,10 @@ class PostPagesSpider(PostsSpider):
     folder = "post-pages"
 
     def __init__(
-        self, *, post_id: str, download: str = "images", level: str = "31", generation: str = "full"
-    ) -> None:
-        super().__init__(download=download, level=level, generation=generation)
+        self, *, post_id: str, download: str = "images", thumbs: str = "", level: str = "31",
+        generation: str = "full",
+    ) -> None:  # fmt: skip
+        super().__init__(download=download, thumbs=thumbs, level=level, generation=generation)
         self.post_ids = arguments.listed("post_id", str(post_id), links.post_id)
 
     def plan(self) -> Iterator[Request]:

@@ -33,6 +33,7 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
     username: name or link of the creator; with ``scrapy crawl`` also a comma list or @file
     include: models, posts, images, generation (default: all)
     download: images, files or none (default: images,files)
+    thumbs: true also makes thumbnails of the stills
     types, base_models: only models of these types, only versions for these base models
     since: only what was published on or after this date (2026-05-01)
     gallery: true adds other people's images of the creator's versions
@@ -48,12 +49,12 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
 
     def __init__(  # noqa: PLR0913  # one keyword per spider argument
         self, *, username: str, include: str = ",".join(arguments.INCLUDES),
-        download: str = "images,files", types: str = "", base_models: str = "", since: str = "",
-        gallery: str = "false", api: str = "rest", level: str = "31", file_types: str = "",
-        formats: str = "", fp: str = "", max_size: str = "", primary_only: str = "",
-        generation: str = "full",
+        download: str = "images,files", thumbs: str = "", types: str = "", base_models: str = "",
+        since: str = "", gallery: str = "false", api: str = "rest", level: str = "31",
+        file_types: str = "", formats: str = "", fp: str = "", max_size: str = "",
+        primary_only: str = "", generation: str = "full",
     ) -> None:  # fmt: skip
-        super().__init__(download=download, level=level, generation=generation)
+        super().__init__(download=download, thumbs=thumbs, level=level, generation=generation)
         names = arguments.listed("username", username, links.username)
         if len(names) > 1:
             raise UsageError("A crawl archives one creator; scrapy crawl starts one per name.")
