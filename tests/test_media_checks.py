@@ -26,7 +26,7 @@ from civitai_crawler.pipelines.failures import (
 from civitai_crawler.pipelines.filters import FileFilter
 from civitai_crawler.pipelines.images import check_still
 from civitai_crawler.pipelines.model_files import printed_link
-from civitai_crawler.pipelines.sniff import UNKNOWN, sniff
+from civitai_crawler.pipelines.sniff import TEXT, UNKNOWN, sniff
 from civitai_crawler.pipelines.trouble import end_crawl
 from civitai_crawler.pipelines.verification import verify
 
@@ -100,6 +100,20 @@ def test_words_that_are_the_file():
     assert verify(config, JSON, 300, SHA, ABSENT) == "none"
     with pytest.raises(NotTheFileError):
         verify(config, HTML, 300, SHA, ABSENT)
+
+
+@pytest.mark.parametrize(
+    ("name", "size_kb", "is_file"),
+    [("x.ckpt", None, False), ("x.ckpt", 900.0, False), ("x.ckpt", 20 / 1024, True),
+     ("x.txt", None, True), ("trigger words", None, True)],
+)  # fmt: skip
+def test_plain_text_in_place_of_a_file(name, size_kb, is_file):
+    file = model_file(name=name, size_kb=size_kb)
+    if is_file:
+        assert verify(file, TEXT, 20, SHA, ABSENT) == "none"
+    else:
+        with pytest.raises(NotTheFileError, match="Plain text"):
+            verify(file, TEXT, 20, SHA, ABSENT)
 
 
 def picture(format_: str, **options: Any) -> bytes:

@@ -18,8 +18,10 @@ NOW = datetime(2026, 8, 1, tzinfo=UTC)
 
 
 def refusal(reason, **fields):
-    given = {"tried": (NOW - timedelta(days=1)).isoformat(), "run": 1, **fields}
-    return Refusal(key="image:1", kind="image", item_id=1, reason=reason, **given)
+    given = {
+        "tried": (NOW - timedelta(days=1)).isoformat(), "run": 1, "kind": "image", **fields
+    }  # fmt: skip
+    return Refusal(key="image:1", item_id=1, reason=reason, **given)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,9 @@ def refusal(reason, **fields):
         (refusal("network", run=2), False),
         (refusal("not_found"), False),
         (refusal("not_found", tried=(NOW - timedelta(days=8)).isoformat()), True),
+        (refusal("not_found", kind="model_file"), True),
+        (refusal("not_found", kind="model_file", run=2), False),
+        (refusal("not_found", kind="model_file", passes=2), False),
         (refusal("early_access", retry_at="2026-09-01T00:00:00.000Z"), False),
         (refusal("early_access", retry_at="2026-07-31T00:00:00.000Z"), True),
         (refusal("early_access", retry_at="soon"), False),

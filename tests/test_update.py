@@ -108,6 +108,9 @@ def test_an_unchanged_creator_costs_a_handful_of_requests(standin, tmp_path):
     assert {one["reason"] for one in report["not_obtained"]} == {
         "not_found", "early_access", "login_required", "downloads_disabled", "archived",
     }  # fmt: skip
+    # The one file that was not found is asked for once more, with the second try that it gets.
+    _, roles, lines, _ = run(standin, tmp_path)
+    assert (roles, lines) == ({"site": 5 + 2}, {})
     _, roles, lines, report = run(standin, tmp_path)
     assert roles == {"site": 5}
     assert lines == {}

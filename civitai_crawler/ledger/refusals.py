@@ -2,8 +2,8 @@
 
 An update pass would otherwise ask for every lost original and every closed file once more. What may
 pass by itself (a broken connection, an overloaded server, a quota) is asked for again in every
-pass; what the site refused, after a week; early access when it ends; what needs an account as soon
-as there is one.
+pass; what the site refused, after a week; a file that it does not find, once more before that;
+early access when it ends; what needs an account as soon as there is one.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ FINAL = frozenset(
 )  # fmt: skip
 #: Reasons that an account may change.
 _OF_THE_ACCOUNT = frozenset({"login_required", "no_access", "forbidden", "early_access"})
-#: The list may have been short by accident; two passes that agree make it a fact.
 IMAGES_MISSING = "images_missing"
+#: A list may have been short, and a file not found, by accident: so many passes that agree make it
+#: a fact.
 _AGREEING = 2
 
 
@@ -70,10 +71,16 @@ class Refusal:
         return self.reason in FINAL
 
     @property
+    def _is_doubtful(self) -> bool:
+        """Whether to ask once more: the site also says so when it cannot reach its storage."""
+        once = self.kind == "model_file" and self.reason == "not_found"
+        return once and self.passes < _AGREEING
+
+    @property
     def again(self) -> str | None:
         """When it is asked for again, ISO 8601; ``None``: in the next pass."""
         tried = _date(self.tried)
-        if self.retry_at or not self.final or tried is None:
+        if self.retry_at or not self.final or self._is_doubtful or tried is None:
             return self.retry_at
         return (tried + QUESTIONED_AFTER).isoformat(timespec="seconds")
 
@@ -85,7 +92,7 @@ class Refusal:
             return True
         if (opens := _date(self.retry_at)) is not None:
             return now >= opens
-        if not self.final:
+        if not self.final or self._is_doubtful:
             return True
         tried = _date(self.tried)
         return tried is None or now - tried >= QUESTIONED_AFTER

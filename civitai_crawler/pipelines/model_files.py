@@ -18,7 +18,7 @@ from civitai_crawler.handlers.pacing import Pacer
 from civitai_crawler.items import ModelFile
 from civitai_crawler.ledger import Media
 from civitai_crawler.pipelines import shelf
-from civitai_crawler.pipelines.failures import SpoiledError
+from civitai_crawler.pipelines.failures import RefusedError, SpoiledError
 from civitai_crawler.pipelines.filters import FileFilter
 from civitai_crawler.pipelines.media import StreamedMediaPipeline
 from civitai_crawler.pipelines.names import file_name, model_file_path
@@ -50,6 +50,9 @@ class ModelFilesPipeline(StreamedMediaPipeline, FilesPipeline):
     @cached_property
     def chosen(self) -> FileFilter:
         return FileFilter.from_settings(self.crawler.settings)
+
+    #: The answer that ended this run's downloads: the account's quota is used up.
+    _pause: RefusedError | None = None
 
     def is_wanted(self, item: ModelFile) -> bool:
         return self.chosen.admits(item)
@@ -120,6 +123,19 @@ class ModelFilesPipeline(StreamedMediaPipeline, FilesPipeline):
         """Raise when the crawl is being stopped: what has arrived stays for the next run."""
         if Pacer.of(self.crawler).stopping():
             raise UnfinishedError("The crawl ended while a file was checked.")
+
+    async def _transfer(
+        self, url: str, item: ModelFile, info: MediaPipeline.SpiderInfo
+    ) -> FileInfo:
+        """Leave files to the next run once the quota is used up; all else goes on."""
+        if self._pause is not None:
+            raise RefusedError("quota", f"{self._pause.message} Left to the next run.")
+        try:
+            return await super()._transfer(url, item, info)
+        except RefusedError as refused:
+            if refused.reason == "quota":
+                self._pause = refused
+            raise
 
     async def media_downloaded(
         self,

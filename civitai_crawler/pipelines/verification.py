@@ -21,7 +21,12 @@ _ARRIVED = {
     "html": "A web page arrived instead of the file.",
     "json": "A JSON answer arrived instead of the file.",
     "xml": "An XML answer arrived instead of the file.",
+    "txt": "Plain text arrived instead of the file.",
 }
+#: Extensions of files that are never text.
+_BINARY = frozenset(
+    {"7z", "bin", "ckpt", "gguf", "gz", "onnx", "pt", "pth", "rar", "safetensors", "sft", "zip"}
+)
 
 
 def proof(
@@ -95,10 +100,13 @@ def _refuse_words(file: ModelFile, kind: Kind, size: int) -> None:
     """Refuse what servers say in words, unless the file is words itself and of published size."""
     if kind.family == "empty":
         raise NotTheFileError("An empty answer arrived instead of the file.")
-    if kind.family != "page":
+    if kind.family not in ("page", "text"):
         return
     extension = file.name.rpartition(".")[2].lower()
-    if extension == kind.ext and file.size_kb is not None and _fits(file, size):
+    fits = file.size_kb is not None and _fits(file, size)
+    if fits and (extension == kind.ext or kind.family == "text"):
+        return
+    if kind.family == "text" and extension not in _BINARY:
         return
     raise NotTheFileError(_ARRIVED[kind.ext])
 
