@@ -26,6 +26,8 @@ BATCH = 1 << 20
 HEAD = 512
 #: Bytes that stay free on the disk beyond what a download is going to take.
 SPARE = 64 << 20
+#: Bytes after which the room on the disk is looked at again.
+LOOK = 32 << 20
 
 
 def side(part: Path) -> Path:
@@ -67,6 +69,7 @@ class PartFile:
         self.content_type = ""
         self._hash = hashlib.sha256()
         self._file: FileIO | None = None
+        self._looked = 0
 
     @property
     def sha256(self) -> str:
@@ -90,7 +93,7 @@ class PartFile:
     ) -> None:
         """Begin anew with an empty file."""
         self.close()
-        self.size, self.head, self._hash = 0, b"", hashlib.sha256()
+        self.size, self.head, self._hash, self._looked = 0, b"", hashlib.sha256(), 0
         self.validator, self.total, self.content_type = validator, total, content_type
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # The note first: bytes of a new state must never lie beside the validator of an old one.
@@ -101,10 +104,9 @@ class PartFile:
             side(self.path).write_text(json.dumps(note), encoding="utf-8")
 
     def reserve(self) -> None:
-        """Raise OSError (ENOSPC) now if the rest cannot fit on the disk."""
-        if self.total is None:
-            return
-        left = self.total - self.size
+        """Raise OSError (ENOSPC) now if the rest cannot fit on the disk, as far as it is known."""
+        self._looked = self.size
+        left = 0 if self.total is None else self.total - self.size
         if shutil.disk_usage(self.path.parent).free < left + SPARE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
@@ -112,6 +114,9 @@ class PartFile:
         """Append *chunks*."""
         if self._file is None:
             raise ValueError("The part file is not open.")
+        # Others write to the disk as well, and a server need not tell how much is to come.
+        if self.size - self._looked >= LOOK:
+            self.reserve()
         for chunk in chunks:
             rest = memoryview(chunk)
             while rest:

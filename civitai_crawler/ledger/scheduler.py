@@ -32,6 +32,10 @@ COMMIT_WITHIN = 0.2
 ADMITTED = {SITE: (8, 64), FILE: (4, 4)}
 
 
+#: What a user reads, whichever part is the first to meet it.
+FULL = "The disk is full. Make room and start again: the crawl goes on from here."
+
+
 class LedgerScheduler(BaseScheduler):
     """Hands out rows of the ledger; a repeated request stays in memory beside its row.
 
@@ -66,7 +70,7 @@ class LedgerScheduler(BaseScheduler):
             self.ledger.close(finished=finished)
         except (OSError, sqlite3.Error, LedgerError) as error:
             if self._closing is None:
-                _tell(error)
+                self._tell(error)
 
     def has_pending_requests(self) -> bool:
         return bool(self._again or len(self.ledger.queue))
@@ -212,17 +216,22 @@ class LedgerScheduler(BaseScheduler):
         """End the crawl, once, because nothing can be read or committed any more."""
         self.ledger.broken = error
         if self._closing is None:
-            closing = self.crawler.engine.close_spider_async(reason=_tell(error))
+            closing = self.crawler.engine.close_spider_async(reason=self._tell(error))
             self._closing = asyncio.get_running_loop().create_task(closing)
 
+    def _tell(self, error: Exception) -> str:
+        """Say in one sentence why nothing can be committed; return the reason to end with."""
+        if isinstance(error, LedgerError):
+            logger.error("%s", error)
+            return "feed_unusable"
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "full" in str(error):
+            self._tell_full()
+            return "disk_full"
+        logger.error("The ledger or a feed cannot be used any more: %s", error)
+        return "ledger_unusable"
 
-def _tell(error: Exception) -> str:
-    """Say in one sentence why nothing can be committed; return the reason to end with."""
-    if isinstance(error, LedgerError):
-        logger.error("%s", error)
-        return "feed_unusable"
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "full" in str(error):
-        logger.error("The disk is full. Make room and start again: the crawl goes on from here.")
-        return "disk_full"
-    logger.error("The ledger or a feed cannot be used any more: %s", error)
-    return "ledger_unusable"
+    def _tell_full(self) -> None:
+        # A media pipeline counts and tells the same when it is the first to meet it.
+        self.crawler.stats.inc_value("civitai/disk_full")
+        if self.crawler.stats.get_value("civitai/disk_full") == 1:
+            logger.error(FULL)

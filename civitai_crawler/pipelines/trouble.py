@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from civitai_crawler.exceptions import UnfinishedError
 from civitai_crawler.handlers.pacing import Pacer
+from civitai_crawler.ledger.scheduler import FULL
 from civitai_crawler.pipelines.failures import running_engine
 
 if TYPE_CHECKING:
@@ -23,13 +24,22 @@ _closing: set[asyncio.Task[None]] = set()
 
 
 def end_crawl(crawler: Crawler, error: OSError) -> UnfinishedError:
-    """Close the spider as ``disk_full`` or ``archive_not_writable``, once; return what to raise.
+    """Close the spider, once, with a reason and a sentence; return what to raise.
+
+    The reasons are ``disk_full``, ``file_too_large`` and ``archive_not_writable``.
 
     An error that has nothing to do with writing is raised again: it is a bug.
     """
     if error.errno in _FULL:
         reason = "disk_full"
-        sentence = "The disk is full. Make room and start again: the crawl goes on from here."
+        sentence = FULL
+    elif error.errno == errno.EFBIG:
+        reason = "file_too_large"
+        sentence = (
+            "The archive's file system takes no file of this size "
+            f"({error.filename or 'a model file'}): move the archive, or leave out such files "
+            "(max_size)."
+        )
     elif error.errno in _LOCKED:
         reason = "archive_not_writable"
         place = error.filename2 or error.filename or "the archive folder"
