@@ -16,7 +16,7 @@ SUFFIXES = (".csv", ".jsonl")
 
 
 def archives(given: Iterable[Path]) -> list[Path]:
-    """Return the archive folders among *given* and directly below them.
+    """Return the archive folders among *given* and directly below them, without hidden ones.
 
     Raises:
         UsageError: a path is no folder, or there is no archive in it.
@@ -24,13 +24,16 @@ def archives(given: Iterable[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in given:
-        if not path.is_dir():
-            raise UsageError(f"There is no folder {path}.")
         try:
-            inside = sorted(child for child in path.iterdir() if child.is_dir())
+            if not path.is_dir():
+                raise UsageError(f"There is no folder {path}.")
+            inside = sorted(
+                child for child in path.iterdir() if child.name[0] != "." and child.is_dir()
+            )
+            here = [folder for folder in (path, *inside) if _is_archive(folder)]
         except OSError as error:
-            raise UsageError(f"The folder {path} cannot be read: {error.strerror}.") from error
-        here = [folder for folder in (path, *inside) if _is_archive(folder)]
+            place = error.filename or path
+            raise UsageError(f"The folder {place} cannot be read: {error.strerror}.") from error
         if not here:
             raise UsageError(f"{path} is no archive: there are no feeds such as images.jsonl.")
         found += here
