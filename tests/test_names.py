@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from pathvalidate import is_valid_filename
 
 from civitai_crawler.items import Image, ModelFile
-from civitai_crawler.pipelines.names import component, file_name, image_path, model_file_path
+from civitai_crawler.ledger import Ledger
+from civitai_crawler.pipelines.names import (
+    MAX_PATH,
+    component,
+    file_name,
+    image_path,
+    model_file_path,
+)
+from tests.media_support import PNG, image, link, original, run, weights
+from tests.media_support import model_file as file_record
 
 SAMPLES = Path(
     os.environ.get("CIVITAI_SAMPLES", Path(__file__).parents[1] / ".." / "shared" / "samples")
@@ -169,3 +178,71 @@ def test_recorded_names(file):
         made = file_name(name, "77") if file == "files" else component(name, "77")
         assert is_valid_filename(made, platform="universal"), name
         assert made != "77" or not any(char.isalnum() for char in name.rpartition(".")[0])
+
+
+#: Names of files of one version, as creators type them and as nobody should.
+HOSTILE = [
+    "CON", "con.txt", "NUL.safetensors", "..", "../../up.safetensors", "/etc/passwd", "C:\\x.pt",
+    "a.safetensors", "A.safetensors", "a.SAFETENSORS", "a. ", "a...", "a", "A", "\u212bngström.pt",
+    "A\u030angstro\u0308m.pt", "straße.pt", "STRASSE.pt", "a (108).safetensors", "🧊🔥.pt",
+    "🧊🔥.PT", "模" * 300 + ".safetensors", "模" * 301 + ".safetensors", "x" * 300, "X" * 299,
+    "tab\tand\nline.pt", "a\x00b.pt", "\u202egnp.exe", "", " ", ".hidden", "q?.pt", "q*.pt",
+    "q_.pt",
+]  # fmt: skip
+
+
+async def test_names_of_different_items_never_meet(tmp_path):
+    """Also on disks that do not tell upper from lower case, and whatever comes first."""
+    files: list[tuple[int, dict[str, Any]]] = [
+        (100 + at, {"name": name, "model_name": "Aux", "version_name": "V."})
+        for at, name in enumerate(HOSTILE)
+    ]
+    # Other models and versions whose names differ in case only, or not at all.
+    files += [
+        (900 + at, {"name": "a.pt", "model_id": 11 + at, "model_name": name, "version_id": 21 + at})
+        for at, name in enumerate(["Fox", "fox", "FOX ", "fox.", "Fox"])
+    ]
+    goods: dict[str, bytes | list[bytes]] = {
+        link(number, fields.get("version_id", 20)): weights(number % 256)
+        for number, fields in files
+    }
+    done = await run(
+        tmp_path, goods, [file_record(number, None, **fields) for number, fields in files]
+    )
+    paths = [done.item(number)["path"] for number, _ in files]
+
+    assert None not in paths, [one for one in done.result.items if one.get("reason")]
+    assert len({path.casefold() for path in paths}) == len(files)
+    for number, _ in files:
+        assert done.bytes_of(number) == weights(number % 256)
+    for path in paths:
+        assert len(path.encode()) <= MAX_PATH + len(" (999)")
+        assert (done.folder / path).resolve().is_relative_to(done.folder / "models")
+        for part in path.split("/"):
+            assert is_valid_filename(part, platform="universal"), part
+            assert part == part.strip(" .")
+            assert unicodedata.is_normalized("NFC", part)
+
+
+async def test_an_image_is_named_by_its_id_whatever_its_post_is_called(tmp_path):
+    titles = ["Night", "night", "NIGHT ", "..", "CON", "x" * 300, None]
+    records = [
+        image(number, post_id=number % 3 + 1, post_title=title)
+        for number, title in enumerate(titles, 1)
+    ]
+    goods: dict[str, bytes | list[bytes]] = {original(number): PNG for number in range(1, 8)}
+    done = await run(tmp_path, goods, records)
+    paths = [done.item(number)["path"] for number in range(1, 8)]
+
+    assert len({path.casefold() for path in paths}) == len(paths)
+    assert all(
+        is_valid_filename(part, platform="universal") for p in paths for part in p.split("/")
+    )
+
+
+def test_an_id_in_the_name_of_another_file_is_no_dead_end():
+    ledger = Ledger()
+    assert ledger.claim_path("model_file", 7, "m/x (2).pt") == "m/x (2).pt"
+    assert ledger.claim_path("model_file", 1, "m/x.pt") == "m/x.pt"
+    assert ledger.claim_path("model_file", 2, "m/X.pt") == "m/X (2) 2.pt"
+    assert ledger.claim_path("model_file", 2, "m/X.pt") == "m/X (2) 2.pt"

@@ -239,10 +239,13 @@ class Ledger:
     def claim_path(self, kind: str, item_id: int, wanted: str) -> str:
         """Give *wanted*, or the same with the id before the extension, to one item for good.
 
-        Paths that differ only in case are one place on Windows and macOS, so they are one here.
+        Paths that differ only in case are one place on Windows and macOS, so they are one here. A
+        creator may have written the id of another file into a name: then a number follows.
         """
         path = PurePosixPath(wanted)
-        for candidate in (path, path.with_name(f"{path.stem} ({item_id}){path.suffix}")):
+        endings = ("", f" ({item_id})", *(f" ({item_id}) {number}" for number in range(2, 100)))
+        for ending in endings:
+            candidate = path.with_name(f"{path.stem}{ending}{path.suffix}")
             folded = str(candidate).casefold()
             self.db.execute(
                 "INSERT OR IGNORE INTO paths VALUES (?, ?, ?, ?)",
