@@ -86,6 +86,7 @@ class ThumbnailsPipeline:
         after = -1
         while found := stored_images(self._ledger.db, after, _AT_ONCE):
             after = found[-1][0]
+            await asyncio.sleep(0)  # videos alone would hold up the crawl
             for number, path, content_type in found:
                 if self._stopped:
                     return
