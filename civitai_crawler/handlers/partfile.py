@@ -13,15 +13,19 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from io import FileIO
     from pathlib import Path
 
-#: Bytes that are handed to the disk thread at a time.
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+#: Bytes at most that are handed to the threads at a time.
 BATCH = 1 << 20
+#: Bytes from which on it pays to hash in another thread than the one that writes.
+_APART = 1 << 18
 #: Bytes of the beginning that are kept, to tell what a file is.
 HEAD = 512
 #: Bytes that stay free on the disk beyond what a download is going to take.
@@ -83,6 +87,7 @@ class PartFile:
         self._file = self.path.open("r+b", buffering=0)
         buffer = memoryview(bytearray(BATCH))
         while read := self._file.readinto(buffer):
+            self._hash.update(buffer[:read])
             self._count(buffer[:read])
             check()
         self.validator, self.total = note["validator"], note["total"]
@@ -110,8 +115,13 @@ class PartFile:
         if shutil.disk_usage(self.path.parent).free < left + SPARE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
+    def append(self, chunks: list[bytes]) -> None:
+        """Write and hash *chunks*."""
+        self.write(chunks)
+        self.digest(chunks)
+
     def write(self, chunks: list[bytes]) -> None:
-        """Append *chunks*."""
+        """Append *chunks* without hashing them; :meth:`digest` may run at the same time."""
         if self._file is None:
             raise ValueError("The part file is not open.")
         # Others write to the disk as well, and a server need not tell how much is to come.
@@ -120,8 +130,14 @@ class PartFile:
         for chunk in chunks:
             rest = memoryview(chunk)
             while rest:
-                rest = rest[self._file.write(rest) :]
-            self._count(memoryview(chunk))
+                written = self._file.write(rest)
+                self._count(rest[:written])
+                rest = rest[written:]
+
+    def digest(self, chunks: list[bytes]) -> None:
+        """Hash *chunks*; each has to pass here once, in the order of writing."""
+        for chunk in chunks:
+            self._hash.update(chunk)
 
     def sync(self) -> None:
         """Make the bytes durable."""
@@ -134,7 +150,6 @@ class PartFile:
             self._file = None
 
     def _count(self, data: memoryview) -> None:
-        self._hash.update(data)
         self.size += len(data)
         if len(self.head) < HEAD:
             self.head += bytes(data[: HEAD - len(self.head)])
@@ -150,33 +165,68 @@ class PartFile:
 
 
 class Writer:
-    """Feeds a part file from the event loop: one batch in a thread, the next one collected."""
+    """Feeds a part file from the event loop: one batch in threads, the next one collected.
+
+    A batch leaves as soon as the one before has landed, however small, so that little is lost with
+    the process; on a fast line batches grow by themselves.
+    """
 
     def __init__(self, part: PartFile) -> None:
         self._part = part
         self._chunks: list[bytes] = []
         self._bytes = 0
         self._flight: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
 
     async def feed(self, chunk: bytes) -> None:
-        """Take *chunk*; waits while two batches are full."""
+        """Take *chunk*; waits while two batches are full. Raises what the disk said before."""
         self._chunks.append(chunk)
         self._bytes += len(chunk)
-        if self._bytes >= BATCH:
-            await self._send()
+        if self._flight is None and self._failure is None:
+            self._leave()
+        while self._bytes >= BATCH and self._flight is not None:
+            await asyncio.wait({self._flight})
+        self._tell()
 
     async def finish(self) -> None:
         """Wait until all of it is written."""
-        if self._chunks:
-            await self._send()
-        await self._land()
+        while self._flight is not None:
+            await asyncio.wait({self._flight})
+        self._tell()
 
-    async def _send(self) -> None:
-        await self._land()
-        chunks, self._chunks, self._bytes = self._chunks, [], 0
-        self._flight = asyncio.create_task(asyncio.to_thread(self._part.write, chunks))
+    def _leave(self) -> None:
+        chunks, size, self._chunks, self._bytes = self._chunks, self._bytes, [], 0
+        self._flight = asyncio.create_task(self._fly(chunks, size))
+        self._flight.add_done_callback(self._landed)
 
-    async def _land(self) -> None:
-        if self._flight is not None:
-            flight, self._flight = self._flight, None
-            await flight
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flight, self._failure = None, flight.exception()
+        if self._chunks and self._failure is None:
+            self._leave()
+
+    def _tell(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _fly(self, chunks: list[bytes], size: int) -> None:
+        if size < _APART:
+            await asyncio.to_thread(self._part.append, chunks)
+            return
+        works = (self._part.write, self._part.digest)
+        ended = await asyncio.gather(
+            *(asyncio.to_thread(work, chunks) for work in works), return_exceptions=True
+        )
+        for outcome in ended:
+            if outcome is not None:
+                raise outcome
+
+
+async def in_thread(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Run *work* in a thread; who is cancelled meanwhile still waits, for a part has one writer."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        await asyncio.wait({running})
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise
+    return running.result()

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 #: Seconds by which a modification must lie before the answer to tell states of a file apart.
 _SETTLED = 60
+#: Backblaze's own interface sends neither ETag nor Last-Modified, but the id of an immutable file.
+_FILE_ID = "X-Bz-File-Id"
+_OF_FILE_ID = f"{_FILE_ID}: "
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)\s*", re.IGNORECASE)
 
 
@@ -39,18 +42,35 @@ class Range:
 
 
 def validator(headers: Mapping[str, str]) -> str | None:
-    """Give what identifies this state of the file byte for byte: a strong ETag, or an old date."""
+    """Give what identifies this state of the file byte for byte.
+
+    A strong ETag, Backblaze's file id (with its header's name before it), or an old date.
+    """
     etag = headers.get("ETag", "").strip()
     if etag.startswith('"') and etag.endswith('"') and len(etag) > len('""'):
         return etag
+    if file_id := headers.get(_FILE_ID, "").strip():
+        return _OF_FILE_ID + file_id
     modified, date = _date(headers, "Last-Modified"), _date(headers, "Date")
     if modified is None or date is None or (date - modified).total_seconds() < _SETTLED:
         return None
     return headers["Last-Modified"]
 
 
+def asking(offset: int, known: str) -> dict[str, str]:
+    """Give the headers that ask for the bytes from *offset* of the state *known*."""
+    asked = {"Range": f"bytes={offset}-"}
+    # No server compares a file id for us: the answer has to name it again.
+    return asked if known.startswith(_OF_FILE_ID) else {**asked, "If-Range": known}
+
+
 def differs(known: str, headers: Mapping[str, str]) -> bool:
-    """Tell whether a 206 belongs to another state than *known*, where it says so."""
+    """Tell whether a 206 belongs to another state than *known*.
+
+    To ``If-Range`` a server may answer without the validator; a file id has to be there.
+    """
+    if known.startswith(_OF_FILE_ID):
+        return _OF_FILE_ID + headers.get(_FILE_ID, "").strip() != known
     return headers.get("ETag" if known.startswith('"') else "Last-Modified", known).strip() != known
 
 

@@ -18,7 +18,7 @@ from scrapy.exceptions import DownloadCancelledError, DownloadFailedError, Respo
 from scrapy.http import Headers, Response
 
 from civitai_crawler.handlers.client import Client, Hop, translated
-from civitai_crawler.handlers.partfile import PartFile, Writer
+from civitai_crawler.handlers.partfile import PartFile, Writer, in_thread
 from civitai_crawler.handlers.ranges import Range, differs, validator
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ class StreamingDownloads:
         async with self._lock(path):
             part = PartFile(path)
             try:
-                await asyncio.to_thread(part.load, self._check)
+                await in_thread(part.load, self._check)
                 return await self._renewing(request, part)
             finally:
-                await asyncio.to_thread(part.close)
+                await in_thread(part.close)
 
     def _lock(self, path: Path) -> asyncio.Lock:
         """Give the lock of the one writer that a part may have."""
@@ -111,7 +111,7 @@ class StreamingDownloads:
         answer = hop.answer
         before = part.size
         if answer.status == _UNSATISFIABLE and before:
-            if _range(hop).total != before:
+            if not self._is_whole(part, hop):
                 return await self._again(request, part)
         elif answer.status == _PARTIAL and before:
             found = _range(hop)
@@ -122,13 +122,18 @@ class StreamingDownloads:
         elif answer.status == _OK and not hop.is_site_page:
             known = validator(answer.headers)
             kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            await asyncio.to_thread(part.restart, known, answer.content_length, kind)
+            await in_thread(part.restart, known, answer.content_length, kind)
             await self._receive(request, hop, part)
             self._inc("restarted", int(bool(before)))
             before = 0
         else:
             return await self._other(hop, request)
         return self._done(request, hop, part, before)
+
+    def _is_whole(self, part: PartFile, hop: Hop) -> bool:
+        """Tell whether nothing was left to send; a server need not say how long the file is."""
+        told = [total for total in (_range(hop).total, part.total) if total is not None]
+        return bool(told) and all(total == part.size for total in told)
 
     def _changed(self, part: PartFile, hop: Hop, found: Range) -> bool:
         if part.total is not None and found.total is not None and found.total != part.total:
@@ -137,7 +142,7 @@ class StreamingDownloads:
 
     async def _again(self, request: Request, part: PartFile) -> Response:
         """Drop a part that does not fit what the server has, and fetch all of it."""
-        await asyncio.to_thread(part.restart)
+        await in_thread(part.restart)
         self._inc("restarted")
         hop = await self._client.follow(request, 0, None)
         async with hop.answer:
@@ -145,9 +150,9 @@ class StreamingDownloads:
 
     async def _receive(self, request: Request, hop: Hop, part: PartFile) -> None:
         """Write the body behind what is there; what arrived before an error stays."""
-        if hop.answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+        if hop.answer.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
             raise DownloadFailedError(f"{hop.host} compresses files, which cannot be verified.")
-        await asyncio.to_thread(part.reserve)
+        await in_thread(part.reserve)
         start = part.size
         writer = Writer(part)
         try:
@@ -165,7 +170,7 @@ class StreamingDownloads:
                 request.meta["civitai_progress"] = True
         if part.total is not None and part.size != part.total:
             raise ResponseDataLossError(f"{part.size} of {part.total} bytes from {hop.host}.")
-        await asyncio.to_thread(part.sync)
+        await in_thread(part.sync)
 
     async def _read(self, hop: Hop, writer: Writer) -> None:
         while not hop.answer.content.at_eof():
