@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import contextlib
+import ssl
+import threading
 import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 
 from civitai_crawler.commands.proof import prove
 from civitai_crawler.standin import Accounts, Faults, Standin, World
+from civitai_crawler.standin.certificates import SERVER_FILE
+from civitai_crawler.standin.server import ADDRESSES
 from tests.cli import DONE, crawl, pointed_at, start
+from tests.servers import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+ROLES = tuple(ADDRESSES)
 
 MARKER = "MARKERsecret"
 KEY, SESSION = f"{MARKER}-key", f"{MARKER}-session"
@@ -66,6 +84,141 @@ def test_a_credential_is_seen_by_the_site_alone(world, standin, tmp_path, creden
             assert not entry.header("Cookie")
     assert told["site"] > 10
     assert told["others"] == 0
+
+
+@contextmanager
+def in_thread(serving) -> Iterator[Any]:
+    """Run an async context manager in a loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def run(work):
+        return asyncio.run_coroutine_threadsafe(work, loop).result(20)
+
+    try:
+        yield run(serving.__aenter__())
+    finally:
+        run(serving.__aexit__(None, None, None))
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def trusted(standin) -> ssl.SSLContext:
+    """Return what a further host of the same authority serves with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(standin.ca_file.with_name(SERVER_FILE))
+    return context
+
+
+#: All that a host other than the site gets to know.
+HARMLESS = {"host", "user-agent", "accept", "accept-encoding", "range", "if-range"}
+
+
+@pytest.mark.parametrize(
+    "credential", [{"CIVITAI_COOKIES": COOKIE}, {"CIVITAI_API_KEY": KEY}], ids=["cookies", "key"]
+)
+def test_no_host_behind_the_site_learns_more_than_the_link(world, tmp_path, credential):
+    """Site → one storage → another, site → CDN → image-b2: each over TLS, each a host."""
+    accounts = Accounts(api_key=KEY, session=SESSION)
+    more = {"first": "127.0.0.6"}
+    with Standin.in_thread(world, tls=True, accounts=accounts, addresses=more) as standin:
+        last = standin.state.urls.storage
+
+        async def first(request):
+            headers = {"Location": last + request.raw_path, "Set-Cookie": "storage=1"}
+            return web.Response(status=302, headers=headers)
+
+        with in_thread(serve(first, more["first"], tls=trusted(standin))) as server:
+            standin.state.urls = replace(standin.state.urls, storage=server.url)
+            ended = crawl(
+                standin, tmp_path, "user_models", "-s", "LOG_LEVEL=DEBUG", username="lumen_fox",
+                env={**credential, "SSL_CERT_FILE": str(standin.ca_file)},
+            )  # fmt: skip
+            seen = list(server.seen)
+        entries = standin.log.entries()
+    assert ended.code in DONE, ended.log[-3000:]
+    assert prove(tmp_path / "lumen_fox", world.truth(signed_in=True)).complete
+    by_role = {role: [one for one in entries if one.role == role] for role in ROLES}
+    assert all(by_role.values())
+    assert len(seen) == len(by_role["storage"])
+    elsewhere = [one.headers for one in seen]
+    elsewhere += [one.headers for role in ROLES[1:] for one in by_role[role]]
+    for headers in elsewhere:
+        assert set(headers) <= HARMLESS
+        assert MARKER not in repr(headers)
+    # The site gets the credential by header, in no address, and the Referer where it is due.
+    for one in by_role["site"]:
+        assert "token=" not in one.path
+        assert not (one.header("Referer") and "/trpc/" not in one.path)
+        assert (one.header("Referer") or f"{standin.site_url}/") == f"{standin.site_url}/"
+    assert traces(tmp_path) == []
+    assert not [secret for secret in (MARKER, "Signature=", "storage=1") if secret in ended.log]
+
+
+class Tunnels:
+    """A proxy that connects through, and what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        """Host, and ``Proxy-Authorization``."""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.7", 0)
+        self.address = "{}:{}".format(*self._server.sockets[0].getsockname())
+        self._pipes: set[asyncio.Task[None]] = set()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for pipe in list(self._pipes):
+            pipe.cancel()
+        await asyncio.gather(*self._pipes, return_exceptions=True)
+
+    async def _serve(self, reader, writer):
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        host, _, port = lines[0].split()[1].rpartition(":")
+        headers = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
+        self.asked.append((host, headers.get("proxy-authorization", "")))
+        there, back = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        for source, target in ((reader, back), (there, writer)):
+            task = asyncio.create_task(self._pipe(source, target))
+            self._pipes.add(task)
+            task.add_done_callback(self._pipes.discard)
+
+    async def _pipe(self, source, target):
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(65536):
+                target.write(data)
+                await target.drain()
+        target.close()
+
+
+def test_a_proxy_tunnels_and_its_password_goes_no_further(world, tmp_path):
+    with (
+        Standin.in_thread(world, tls=True, accounts=Accounts(api_key=KEY)) as standin,
+        in_thread(Tunnels()) as proxy,
+    ):
+        env = {
+            "CIVITAI_API_KEY": KEY,
+            "SSL_CERT_FILE": str(standin.ca_file),
+            "HTTPS_PROXY": f"http://ada:{MARKER}-proxy@{proxy.address}",
+            "NO_PROXY": "127.0.0.4",
+        }
+        ended = crawl(standin, tmp_path, "user_models", "-s", "LOG_LEVEL=DEBUG",
+                      username="lumen_fox", env=env)  # fmt: skip
+        assert ended.code in DONE, ended.log[-3000:]
+        entries = standin.log.entries()
+        asked = set(proxy.asked)
+    password = base64.b64encode(f"ada:{MARKER}-proxy".encode()).decode().lower()
+    assert asked == {(f"127.0.0.{number}", f"basic {password}") for number in (1, 2, 3)}
+    assert [one for one in entries if one.role == "second"]
+    assert not [one for one in entries if one.header("Proxy-Authorization")]
+    assert prove(tmp_path / "lumen_fox", world.truth(signed_in=True)).complete
+    assert traces(tmp_path) == []
+    assert MARKER not in ended.log
 
 
 def test_over_plain_http_nothing_is_sent(world, tmp_path):
