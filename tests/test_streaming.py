@@ -6,10 +6,7 @@ import asyncio
 import errno
 import hashlib
 import json
-import random
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -28,92 +25,11 @@ from civitai_crawler.handlers.pacing import Pacer
 from civitai_crawler.handlers.partfile import PartFile, Writer, discard, keep, side
 from civitai_crawler.handlers.ranges import Range, differs, validator
 from civitai_crawler.handlers.site import Site
-from civitai_crawler.handlers.streaming import Streamed, StreamingDownloads
+from civitai_crawler.handlers.streaming import Streamed
 from tests.crawl import crawl
-from tests.servers import Server, serve
-from tests.test_pacing import PACED, crawler_with
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from scrapy.crawler import Crawler
-
-BODY = random.Random(7).randbytes(3_000_000)
-SHA256 = hashlib.sha256(BODY).hexdigest()
-SECRETS = {"Cookie": "civ=TOPSECRET", "Authorization": "Bearer TOPSECRET"}
-OLD = "Mon, 01 Jan 2024 00:00:00 GMT"
-
-
-@dataclass
-class Storage:
-    """A file host with faults: each request takes the next one."""
-
-    body: bytes = BODY
-    headers: dict[str, str] = field(default_factory=lambda: {"ETag": '"one"'})
-    ranges: bool = True
-    faults: list[Any] = field(default_factory=list)
-
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        fault = self.faults.pop(0) if self.faults else None
-        if isinstance(fault, dict):
-            return web.Response(**fault)
-        start, status, headers = 0, 200, {"Content-Type": "application/x-test; q=1", **self.headers}
-        asked = request.headers.get("Range")
-        known = headers.get("ETag") or headers.get("Last-Modified")
-        if asked and self.ranges and request.headers.get("If-Range") == known:
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
-            if start >= len(self.body):
-                total = {"Content-Range": f"bytes */{len(self.body)}"}
-                return web.Response(status=416, headers=total)
-            status = 206
-            end = len(self.body) - 1
-            headers["Content-Range"] = f"bytes {start}-{end}/{len(self.body)}"
-        rest = self.body[start:]
-        response = web.StreamResponse(status=status, headers=headers)
-        response.content_length = len(rest)
-        await response.prepare(request)
-        if fault is None:
-            await response.write(rest)
-            return response
-        kind, count = fault
-        await response.write(rest[:count])
-        if kind == "stall":
-            await asyncio.sleep(30)
-        assert request.transport is not None
-        request.transport.close()
-        return response
-
-
-@dataclass
-class Place:
-    """A site that redirects its downloads to a storage, and what fetches from them."""
-
-    site: Server
-    storage: Server
-    host: Storage
-    downloads: StreamingDownloads
-    crawler: Crawler
-    part: Path
-
-    def request(self, path: str = "/api/download/models/1", base: str | None = None) -> Request:
-        meta = {"civitai_stream": str(self.part), "civitai_route": "download"}
-        headers = {**SECRETS, "User-Agent": "tests/1", "X-Own": "here", "Referer": "https://a/b"}
-        return Request((base or self.site.url) + path, headers=headers, meta=meta)
-
-    async def fetch(self, request: Request | None = None) -> Streamed:
-        request = request or self.request()
-        response = await self.downloads.fetch(request)
-        assert (response.status, response.flags, response.body) == (200, ["streamed"], b"")
-        assert response.url == request.url
-        streamed: Streamed = request.meta["civitai_streamed"]
-        assert self.part.read_bytes() == self.host.body
-        assert streamed.sha256 == hashlib.sha256(self.host.body).hexdigest()
-        assert streamed.size == len(self.host.body)
-        assert streamed.head == self.host.body[:512]
-        return streamed
-
-    def stat(self, name: str) -> Any:
-        return self.crawler.stats.get_value(f"civitai/stream/{name}")
+from tests.servers import serve
+from tests.streaming_support import BODY, OLD, SECRETS, SHA256, placed
+from tests.test_pacing import PACED
 
 
 @pytest.fixture
@@ -121,30 +37,9 @@ def folder(tmp_path):
     return tmp_path / "parts"
 
 
-@asynccontextmanager
-async def _place(part, settings=None, site=None):
-    host = Storage()
-    signed = 0
-
-    async def redirecting(request):
-        nonlocal signed
-        signed += 1
-        response = web.Response(status=307, text="SIGNED", headers={"Set-Cookie": "civ=rolled"})
-        response.headers["Location"] = f"{storage.url}/f%2Fx?sig=SIGNED{signed}&a=%20b"
-        return response
-
-    async with serve(site or redirecting) as server, serve(host, "127.0.0.2") as storage:
-        crawler = crawler_with(DOWNLOAD_VERIFY_CERTIFICATES=True, **(settings or {}))
-        downloads = StreamingDownloads(crawler, Pacer(0, site=Site(server.url)))
-        try:
-            yield Place(server, storage, host, downloads, crawler, part)
-        finally:
-            await downloads.close()
-
-
 @pytest.fixture
 async def place(folder):
-    async with _place(folder / "file.part") as found:
+    async with placed(folder / "file.part") as found:
         yield found
 
 
@@ -324,7 +219,7 @@ async def test_what_the_site_itself_says_is_handed_on(folder, answer, status):
     async def site(_):
         return web.Response(status=status, **answer)
 
-    async with _place(folder / "file.part", site=site) as place:
+    async with placed(folder / "file.part", site=site) as place:
         response = await place.downloads.fetch(place.request())
     assert response.status == status
     assert response.flags == []
@@ -372,7 +267,7 @@ async def test_bytes_nobody_asked_for_are_refused(place):
 
 
 async def test_silence_is_a_timeout_and_can_be_resumed(folder):
-    async with _place(folder / "file.part", {"CIVITAI_IDLE_TIMEOUT": 0.3}) as place:
+    async with placed(folder / "file.part", {"CIVITAI_IDLE_TIMEOUT": 0.3}) as place:
         place.host.faults = [("stall", 1_500_000)]
         with pytest.raises(DownloadTimeoutError) as caught:
             await place.downloads.fetch(place.request())
@@ -388,7 +283,7 @@ async def test_no_error_names_a_signed_link(folder):
         return web.Response(status=307, headers={"Location": location})
 
     errors = []
-    async with _place(folder / "file.part", site=site) as place:
+    async with placed(folder / "file.part", site=site) as place:
         for link, expected in (
             ("http://127.0.0.9:9/f?sig=SIGNED", DownloadConnectionRefusedError),
             ("http://nobody.invalid/f?sig=SIGNED", CannotResolveHostError),
@@ -417,7 +312,7 @@ async def test_a_stopping_crawl_keeps_the_part(folder):
     def stopping():
         return first and part.exists() and part.stat().st_size > 0
 
-    async with _place(part) as place:
+    async with placed(part) as place:
         place.downloads._pacer = Pacer(0, site=Site(place.site.url), stopping=stopping)
         place.host.faults = [("stall", 1_500_000)]
         with pytest.raises(DownloadCancelledError):
@@ -494,7 +389,7 @@ async def test_through_a_proxy(folder):
         return web.Response(body=BODY)
 
     async with (
-        _place(folder / "file.part", {"HTTPPROXY_ENABLED": False}) as place,
+        placed(folder / "file.part", {"HTTPPROXY_ENABLED": False}) as place,
         serve(proxy, "127.0.0.3") as server,
     ):
         request = place.request("/image", base="http://cdn.invalid")
@@ -647,6 +542,9 @@ async def test_crawl_resumes_and_memory_stays_flat(folder):
             "CIVITAI_BASE_URL": server.url,
             "CIVITAI_REQUEST_INTERVAL": 0.02,
             "CIVITAI_RETRY_TIMES": 1,
+            # The bounds of bodies in memory, far too small for this one.
+            "DOWNLOAD_MAXSIZE": 1 << 20,
+            "DOWNLOAD_TIMEOUT": 1,
         }
         idle = await crawl(settings=settings, requests=[])
         result = await crawl(settings=settings, requests=[{"url": f"{server.url}/d", "meta": meta}])

@@ -176,7 +176,8 @@ def translated(error: Exception, host: str) -> Exception:
         return CannotResolveHostError(f"The name {host} was not found.")
     if isinstance(error, TimeoutError):
         return DownloadTimeoutError(f"{host} was silent for too long.")
-    if isinstance(error, aiohttp.ClientPayloadError):
+    # A garbled chunk ends aiohttp's reading with a RuntimeError.
+    if isinstance(error, (aiohttp.ClientPayloadError, RuntimeError)):
         return ResponseDataLossError(f"{host} ended the body early.")
     if isinstance(error, aiohttp.ClientConnectorError):
         return DownloadConnectionRefusedError(f"No connection to {host} ({kind}).")

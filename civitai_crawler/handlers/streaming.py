@@ -184,7 +184,7 @@ class StreamingDownloads:
         try:
             async with asyncio.timeout(_LOOK):
                 return await hop.answer.content.readany()
-        except (aiohttp.ClientError, aiohttp.ServerTimeoutError) as error:
+        except (aiohttp.ClientError, aiohttp.ServerTimeoutError, RuntimeError) as error:
             failure = translated(error, hop.host)
         except TimeoutError:
             return b""
