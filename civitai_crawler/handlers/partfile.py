@@ -26,6 +26,8 @@ _T = TypeVar("_T")
 BATCH = 1 << 20
 #: Bytes from which on it pays to hash in another thread than the one that writes.
 _APART = 1 << 18
+#: Seconds that a batch which is not full waits for more.
+_MOMENT = 0.005
 #: Bytes of the beginning that are kept, to tell what a file is.
 HEAD = 512
 #: Bytes that stay free on the disk beyond what a download is going to take.
@@ -167,8 +169,8 @@ class PartFile:
 class Writer:
     """Feeds a part file from the event loop: one batch in threads, the next one collected.
 
-    A batch leaves as soon as the one before has landed, however small, so that little is lost with
-    the process; on a fast line batches grow by themselves.
+    A batch leaves when it is full, and else a moment after its first bytes: a kill costs little on
+    a slow line, and on a fast one few threads are woken.
     """
 
     def __init__(self, part: PartFile) -> None:
@@ -176,33 +178,47 @@ class Writer:
         self._chunks: list[bytes] = []
         self._bytes = 0
         self._flight: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._failure: BaseException | None = None
 
     async def feed(self, chunk: bytes) -> None:
         """Take *chunk*; waits while two batches are full. Raises what the disk said before."""
         self._chunks.append(chunk)
         self._bytes += len(chunk)
-        if self._flight is None and self._failure is None:
-            self._leave()
+        self._go_on()
         while self._bytes >= BATCH and self._flight is not None:
             await asyncio.wait({self._flight})
         self._tell()
 
     async def finish(self) -> None:
         """Wait until all of it is written."""
-        while self._flight is not None:
-            await asyncio.wait({self._flight})
+        while self._flight is not None or (self._chunks and self._failure is None):
+            if self._flight is None:
+                self._leave()
+            else:
+                await asyncio.wait({self._flight})
         self._tell()
 
+    def _go_on(self) -> None:
+        """Send the batch away, or see that it leaves soon."""
+        if self._flight is not None or self._failure is not None:
+            return
+        if self._bytes >= BATCH:
+            self._leave()
+        elif self._chunks and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_MOMENT, self._leave)
+
     def _leave(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         chunks, size, self._chunks, self._bytes = self._chunks, self._bytes, [], 0
         self._flight = asyncio.create_task(self._fly(chunks, size))
         self._flight.add_done_callback(self._landed)
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
         self._flight, self._failure = None, flight.exception()
-        if self._chunks and self._failure is None:
-            self._leave()
+        self._go_on()
 
     def _tell(self) -> None:
         if self._failure is not None:
