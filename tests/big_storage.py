@@ -1,8 +1,8 @@
 """A file host that makes its bytes while it sends them, and tells when a byte has been sent.
 
-Between the stand-in's site and a crawl: the links lead here instead of to its own storage. The
-line to it holds little: no more than ``LINE`` bytes are sent ahead of what the client has on disk,
-so that what a kill costs depends on the client alone, on a busy machine too.
+Between the stand-in's site and a crawl: the links lead here instead of to its own storage. No
+more than so many bytes are sent ahead of what the client has on disk, so that what a kill costs
+depends on the client alone, on a busy machine too.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 
     from civitai_crawler.standin.records import File
 
-#: Bytes that are under way at most.
-LINE = 512 * 1024
 #: Seconds after which a client that takes nothing is left.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @dataclass
@@ -37,6 +35,8 @@ class Storage:
     big: File
     part: Path
     """Where the client gathers the big file."""
+    line: int = 8 << 20
+    """Bytes that are under way at most."""
     ranges: bool = True
     etag: str = '"one"'
     published: bool = True
@@ -133,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Wait until the line has room."""
         end = time.monotonic() + PATIENCE
         # A part of an earlier state may be longer: then it is about to be emptied.
-        while not offset - LINE <= storage.on_disk() <= offset:
+        while not offset - storage.line <= storage.on_disk() <= offset:
             if time.monotonic() > end:
                 return False
             time.sleep(0.0005)
