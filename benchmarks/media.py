@@ -1,24 +1,27 @@
 """Downloads over loopback: time and peak memory of ours, of curl, and of Scrapy's own pipelines.
 
-    python benchmarks/media.py [--full] [--images N]
+    python benchmarks/media.py [--rounds N] [--sizes MB ...] [--images N]
 
-Every figure is of one process of its own, all in one run on one machine; read the ratios. The
-default sizes take about a minute and 5 GB of /dev/shm (or of the temporary folder); ``--full``
-adds 4 GB.
+Every figure is of one process of its own, all in one run on one machine, the ways in turn in each
+round; read the ratios, which are the medians of those of the rounds. The default takes some three
+minutes and 8 GB of /dev/shm (or of the temporary folder).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,11 +31,14 @@ if TYPE_CHECKING:
 
 WORKERS = Path(__file__).with_name("media_workers.py")
 MB = 1_000_000
-SIZES, FULL_SIZES = (200 * MB, 2_000 * MB), (200 * MB, 2_000 * MB, 4_000 * MB)
-#: Scrapy's own pipeline holds a file in memory several times; larger ones say nothing new.
-STOCK_SIZE = 200 * MB
+#: Sizes in MB.
+SIZES = (200, 2_000, 4_000)
+#: Scrapy's own pipeline holds a whole file in memory: larger ones are left out, and one round of it
+#: says enough.
+STOCK_SIZE = 2_000 * MB
+OURS, CURL, PIPED = "ours, SHA256", "curl -o (no hash)", "curl | tee | sha256sum"
 #: Seconds after which one measurement is given up.
-LIMIT = 90
+LIMIT = 180
 COLUMNS = f"{'seconds':>8}{'CPU s':>8}{'peak MB':>9}"
 
 
@@ -41,7 +47,7 @@ class Figure:
     """What one process took."""
 
     seconds: float
-    """Of the download; for Python without the start of the interpreter."""
+    """Of the download; for Python without the start of the interpreter and its imports."""
     cpu: float
     """Seconds of processors, start and end included; says more on a busy machine."""
     peak: int
@@ -49,7 +55,11 @@ class Figure:
 
 
 def measure(*command: str) -> Figure | None:
-    """Run *command*, which prints its seconds; ``None`` when it failed or took too long."""
+    """Run *command*; ``None`` when it failed or took too long.
+
+    The last word that it prints are its seconds; of one that prints nothing all of it counts.
+    """
+    started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     timer = threading.Timer(LIMIT, process.kill)
     timer.start()
@@ -58,12 +68,14 @@ def measure(*command: str) -> Figure | None:
         printed = stream.read()
     # The only call that tells the memory of one child.
     _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
     timer.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         return None
+    words = printed.split()
     cpu = usage.ru_utime + usage.ru_stime
-    return Figure(float(printed.split()[-1]), cpu, usage.ru_maxrss * 1024)
+    return Figure(float(words[-1]) if words else seconds, cpu, usage.ru_maxrss * 1024)
 
 
 def worker(*args: str) -> Figure | None:
@@ -92,34 +104,64 @@ def make(file: Path, size: int) -> None:
             stream.write(block)
 
 
-def files(folder: Path, url: str, sizes: tuple[int, ...]) -> None:
+def files(folder: Path, url: str, sizes: list[int], rounds: int) -> None:
     """Measure single files."""
     print(f"{'file':>8}  {'how':<37}{COLUMNS}{'time':>7}")
+    peaks = []
     for size in sizes:
-        source, target = folder / f"{size}.bin", folder / "out"
+        source = folder / f"{size}.bin"
         make(source, size)
-        address, first = f"{url}/{source.name}", None
-        for name, command in ways(address, target, size).items():
-            figure = measure(*command)
-            if first is None:
-                first = figure
-            ratio = f"{figure.seconds / first.seconds:>6.1f}x" if figure and first else ""
-            print(f"{size // MB:>5} MB  {name:<37}{row(figure)}{ratio}", flush=True)
-            remove(target)
+        found = compare(f"{url}/{source.name}", folder / "out", size, rounds)
+        for name, figures in found.items():
+            ratio = against(figures, found.get(CURL, []))
+            print(f"{size // MB:>5} MB  {name:<37}{row(middle(figures))}{ratio}", flush=True)
+        peaks += [figure.peak for figure in found[OURS] if figure]
         source.unlink()
+    if peaks:
+        spread = max(peaks) / min(peaks) - 1
+        print(f"Our peak: at most {max(peaks) / MB:.0f} MB, {spread:.0%} apart over all sizes")
 
 
-def ways(address: str, target: Path, size: int) -> dict[str, list[str]]:
+def compare(address: str, target: Path, size: int, rounds: int) -> dict[str, list[Figure | None]]:
+    """Measure all ways in turn, round by round."""
+    found: dict[str, list[Figure | None]] = {}
+    for number in range(rounds):
+        for name, command in ways(address, target, size, first=not number).items():
+            found.setdefault(name, []).append(measure(*command))
+            remove(target)
+    return found
+
+
+def middle(figures: list[Figure | None]) -> Figure | None:
+    """Give the median of each column; the peak is the highest."""
+    done = [figure for figure in figures if figure]
+    if len(done) < len(figures):
+        return None
+    seconds, cpu = median(one.seconds for one in done), median(one.cpu for one in done)
+    return Figure(seconds, cpu, max(figure.peak for figure in done))
+
+
+def against(figures: list[Figure | None], base: list[Figure | None]) -> str:
+    """Give the median of how much longer than *base* each round took."""
+    pairs = [(one, other) for one, other in zip(figures, base, strict=False) if one and other]
+    if not pairs:
+        return ""
+    return f"{median(one.seconds / other.seconds for one, other in pairs):>6.1f}x"
+
+
+def ways(address: str, target: Path, size: int, *, first: bool) -> dict[str, list[str]]:
+    """Give the commands by name; what says enough once is in the first round only."""
     python = [sys.executable, str(WORKERS)]
     found: dict[str, list[str]] = {}
     if curl := shutil.which("curl"):
-        found["curl -o (no hash)"] = [
-            *(curl, "-sS", "--fail", "--noproxy", "*", "-w", "%{time_total}"),
-            *("-o", str(target), address),
-        ]
+        quiet = [curl, "-sS", "--fail", "--noproxy", "*"]
+        found[CURL] = [*quiet, "-w", "%{time_total}", "-o", str(target), address]
+        kept = f"tee {shlex.quote(str(target))}"
+        pipe = f"{shlex.join([*quiet, address])} | {kept} | sha256sum >/dev/null"
+        found[PIPED] = ["sh", "-c", pipe]
     found["plain reader, SHA256"] = [*python, "plain", address, str(target)]
-    found["ours, SHA256"] = [*python, "ours", address, str(target)]
-    if size <= STOCK_SIZE:
+    found[OURS] = [*python, "ours", address, str(target)]
+    if first and size <= STOCK_SIZE:
         found["Scrapy's FilesPipeline, MD5"] = [*python, "stock", address, str(target)]
     return found
 
@@ -162,15 +204,16 @@ def place(needed: int) -> str | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help="also a file of 4 GB")
+    parser.add_argument("--rounds", type=int, default=3, help="of files (default: 3)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="of files, in MB")
     parser.add_argument("--images", type=int, default=2000, help="small files (default: 2000)")
     options = parser.parse_args()
-    sizes = FULL_SIZES if options.full else SIZES
-    with tempfile.TemporaryDirectory(dir=place(2 * max(sizes))) as name:
+    sizes = [size * MB for size in options.sizes]
+    with tempfile.TemporaryDirectory(dir=place(max(sizes))) as name:
         folder = Path(name)
         with server(folder) as url:
             print(f"Loopback, {os.cpu_count()} cores, files in {folder.parent}\n")
-            files(folder, url, sizes)
+            files(folder, url, sizes, options.rounds)
             images(folder, url, options.images)
 
 
