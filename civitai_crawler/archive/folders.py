@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from civitai_crawler.exceptions import UsageError
@@ -44,6 +45,20 @@ def feeds(archive: Path, stem: str) -> list[Path]:
     """Return the feeds of one class that *archive* has, in the order in which they count."""
     named = (archive / f"{stem}{suffix}" for suffix in SUFFIXES)
     return [feed for feed in named if feed.is_file()]
+
+
+def inside(archive: Path, path: str) -> Path:
+    """Return where the file lies that a record names by *path*.
+
+    Raises:
+        ValueError: the path is no text of a name, or leads out of the archive.
+
+    """
+    relative = PurePosixPath(path)
+    path.encode()  # half a character is no part of a name
+    if relative.is_absolute() or ".." in relative.parts or not relative.parts or "\0" in path:
+        raise ValueError(f"its path leads out of the archive: {path!r}")
+    return archive / relative
 
 
 def is_feed(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
 
 import msgspec
 
@@ -16,6 +16,7 @@ from civitai_crawler.items import FEEDS, Record
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import Self
 
 logger = logging.getLogger(__name__)
 
@@ -35,33 +36,60 @@ def log(problem: Problem) -> None:
 
 
 def records(archive: Path, kind: type[R], tell: Callable[[Problem], None] = log) -> Iterator[R]:
-    """Yield the records of class *kind* in *archive*, one of each id, in order of first appearance.
+    """Yield the records of class *kind* in *archive*, as :class:`Records` reads them."""
+    with Records(archive, kind, tell) as found:
+        yield from found
 
-    The feeds are read twice, so that beyond some hundred bytes an id nothing is kept in memory.
-    Records that cannot be read or have not the form of *kind* are told and left out.
+
+class Records(Generic[R]):
+    """The records of class *kind* in *archive*: all in order of first appearance, or one by its id.
+
+    Of each id the latest counts. The feeds are read twice, so that beyond some hundred bytes an id
+    nothing is kept in memory. Records that cannot be read or have not the form of *kind* are told
+    and left out.
     """
-    found = feeds(archive, _STEMS[kind])
-    index = _index(found, tell)
-    readers = {feed: Reader(feed) for feed in found}
-    form = _Form.of(kind)
 
-    def read(feed: Path, start: int) -> dict[str, Any]:
-        values = readers[feed].at(start)
-        return form.values(values) if feed.suffix == ".csv" else values
+    def __init__(self, archive: Path, kind: type[R], tell: Callable[[Problem], None] = log) -> None:
+        self._kind = kind
+        self._tell = tell
+        self._index = _index(feeds(archive, _STEMS[kind]), tell)
+        self._readers: dict[Path, Reader] = {}
+        self._form = _Form.of(kind)
 
-    try:
-        for latest, stored in index.values():
-            values = read(*latest)
-            if stored is not None and stored != latest:
-                whole = read(*stored)
-                values |= {name: whole[name] for name in STORED if name in whole}
-            try:
-                yield msgspec.convert(values, kind)
-            except msgspec.ValidationError as error:
-                tell(Problem(latest[0], "broken", f"record {values.get('id')}: {error}"))
-    finally:
-        for reader in readers.values():
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for reader in self._readers.values():
             reader.close()
+
+    def __iter__(self) -> Iterator[R]:
+        for latest, stored in self._index.values():
+            record = self._record(latest, stored)
+            if record is not None:
+                yield record
+
+    def get(self, number: int | str) -> R | None:
+        """Return the record of an id; ``None`` where there is none that can be read."""
+        places = self._index.get(str(number))
+        return None if places is None else self._record(*places)
+
+    def _record(self, latest: Place, stored: Place | None) -> R | None:
+        values = self._values(*latest)
+        if stored is not None and stored != latest:
+            whole = self._values(*stored)
+            values |= {name: whole[name] for name in STORED if name in whole}
+        try:
+            return msgspec.convert(values, self._kind)
+        except msgspec.ValidationError as error:
+            self._tell(Problem(latest[0], "broken", f"record {values.get('id')}: {error}"))
+            return None
+
+    def _values(self, feed: Path, start: int) -> dict[str, Any]:
+        if feed not in self._readers:
+            self._readers[feed] = Reader(feed)
+        values = self._readers[feed].at(start)
+        return self._form.values(values) if feed.suffix == ".csv" else values
 
 
 def _index(

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from civitai_crawler.archive.feeds import lines
-from civitai_crawler.archive.folders import feeds, is_feed
+from civitai_crawler.archive.folders import feeds, inside, is_feed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,13 +110,9 @@ def _is_sidecar(key: str, stems: set[str]) -> bool:
 
 
 def _recorded(archive: Path, record: dict[str, Any]) -> Recorded:
-    path = PurePosixPath(str(record["path"]))
-    str(path).encode()  # half a character is no part of a name
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in str(path):
-        raise ValueError(f"its path leads out of the archive: {str(path)!r}")
     size = record.get("size_bytes")
     return Recorded(
-        archive / path,
+        inside(archive, str(record["path"])),
         None if size in (None, "") else int(str(size)),
         str(record["sha256"]).lower() if record.get("sha256") else None,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from scrapy.exceptions import UsageError as ScrapyUsageError
 
 from civitai_crawler.archive import archives
 from civitai_crawler.commands.checking import Check
+from civitai_crawler.commands.terminal import say, show
 from civitai_crawler.exceptions import UsageError
 
 if TYPE_CHECKING:
@@ -56,33 +56,18 @@ class Command(ScrapyCommand):
         check = Check(_print, threads=opts.threads)
         try:
             for folder in folders:
-                check.run(folder, lambda: _show(check.progress()))
+                check.run(folder, lambda: show(check.progress()))
         except KeyboardInterrupt:
             self.exitcode = INTERRUPTED
-            _say(f"Interrupted. {check.summary()}")
+            say(f"Interrupted. {check.summary()}")
         else:
             self.exitcode = CLEAN if check.is_clean else WRONG
-            _say(check.summary())
-
-
-def _show(line: str) -> None:
-    """Write *line* over the last one, on a terminal only."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)  # noqa: T201  # progress
+            say(check.summary())
 
 
 def _print(finding: Finding) -> None:
     why = f" ({finding.why})" if finding.why else ""
-    _say(f"{finding.what:<10} {finding.path}{why}")
-
-
-def _say(line: str) -> None:
-    """Write a line of the answer; what a terminal would obey or cannot show is escaped."""
-    _show("")
-    seen = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
-    encoding = sys.stdout.encoding or "utf-8"
-    shown = seen.encode(encoding, "backslashreplace").decode(encoding)
-    print(shown, flush=True)  # noqa: T201  # what the command is for
+    say(f"{finding.what:<10} {finding.path}{why}")
 
 
 def _number(text: str) -> int:
