@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pytest
 from itemadapter import ItemAdapter
 
-from civitai_crawler.archive import Problem, records
+from civitai_crawler.archive import Problem, Records, records
 from civitai_crawler.items import FEEDS, Failure, GenerationData, Image, ModelFile
 from civitai_crawler.ledger.feedfile import FeedFile
 from civitai_crawler.ledger.feeds import FlatCsvExporter
@@ -68,6 +69,30 @@ def test_the_latest_line_counts_with_the_file_of_the_latest_that_has_one(tmp_pat
     assert list(records(tmp_path, ModelFile, refuse)) == [
         file(1, "latest", path="b", size_bytes=2, sha256="bb", verified="SHA256"),
         file(2, "never stored"),
+    ]
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_record_is_found_by_its_id(tmp_path, suffix):
+    lines = [Image(id=1, path="a", sha256="aa"), Image(id=2), Image(id=1, name="latest")]
+    WRITERS[suffix](tmp_path / f"images{suffix}", lines)
+    with Records(tmp_path, Image, refuse) as found:
+        assert found.get(2) == found.get("2") == lines[1]
+        assert found.get(1) == Image(id=1, name="latest", path="a", sha256="aa")
+        assert found.get(3) is None
+
+
+def test_a_feed_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
+    write_jsonl(tmp_path / "images.jsonl", [Image(id=1)])
+
+    def closed(self, *_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", closed)
+    told: list[Problem] = []
+    assert list(records(tmp_path, Image, told.append)) == []
+    assert [(problem.what, problem.why) for problem in told] == [
+        ("unreadable", "Permission denied")
     ]
 
 

@@ -15,26 +15,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from civitai_crawler.export.folder import Folder
+    from civitai_crawler.export.outcome import Outcome
 
 SIDECARS = (".civitai.info", ".json", ".metadata.json", ".cm-info.json", ".swarm.json")
 _LOCAL = ".metadata.json"
 _PREVIEW = ".preview."
 
 
-def add(folder: Folder, source: Path, target: Path) -> None:
-    """Bring the companions of the model file *source* beside *target*; those there stay.
-
-    Raises:
-        SourceError: one of them cannot be read.
-        WriteError: one of them cannot be written.
-
-    """
+def add(folder: Folder, source: Path, target: Path, outcome: Outcome) -> None:
+    """Bring the companions of the model file *source* beside *target*; those there stay."""
     for companion, ending in _companions(source):
         beside = target.with_name(target.stem + ending)
-        if ending == _LOCAL and not beside.exists():
-            folder.write_text(beside, _moved(companion, target))
-        else:
-            folder.copy(companion, beside)
+        try:
+            if ending == _LOCAL and not beside.exists():
+                folder.write_text(beside, _moved(companion, target))
+            else:
+                folder.copy(companion, beside)
+        except SourceError as error:
+            outcome.lose(error.reason, companion, error.why)
 
 
 def _companions(source: Path) -> Iterator[tuple[Path, str]]:

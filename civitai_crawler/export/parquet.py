@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from civitai_crawler.items import Record
 
 #: A row group ends at so many rows or characters of text, so that memory is bounded.
-_ROWS, _CHARACTERS = 20_000, 16_000_000
+_ROWS, _CHARACTERS = 20_000, 8_000_000
 
 
 def write(job: Job) -> None:

@@ -123,9 +123,9 @@ class Chooser:
     def _of_models(self, record: Record) -> str | None:
         match record:
             case Model():
-                return self._models[record.id][1]
+                return self._model(record)
             case ModelVersion():
-                return self._versions[record.id].refused
+                return self._version(record)
             case ModelFile():
                 return self._file(record)
         return None

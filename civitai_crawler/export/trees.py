@@ -148,10 +148,10 @@ class _Tree:
             beside = stem if self.program == "webui" else None
             target = self.names.target(place, beside or path.stem, path.suffix, source, file.id)
             self.job.outcome.count(added=self.folder.add(source, target))
-            companions.add(self.folder, archive / path, target)
         except SourceError as error:
             self.job.outcome.lose(error.reason, archive / path, error.why)
             return
+        companions.add(self.folder, archive / path, target, self.job.outcome)
         self.seen.add(file.id)
         if what in ("Checkpoint", "UNet"):
             self.checkpoints.setdefault(file.version_id, target.stem)
