@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from scrapy.exceptions import UsageError
+from scrapy.settings import Settings
 
 from civitai_crawler.archive import records
 from civitai_crawler.commands.export import Command
@@ -314,7 +315,9 @@ def test_filters(mixed, tmp_path, filters, images, files):
 def test_the_docs_name_every_format_and_option():
     text = (ROOT / "docs/export.md").read_text(encoding="utf-8")
     parser = argparse.ArgumentParser(conflict_handler="resolve")
-    Command().add_options(parser)
+    command = Command()
+    command.settings = Settings()
+    command.add_options(parser)
     own = next(i for i, group in enumerate(parser._action_groups) if group.title == "Export")
     options = {
         word
