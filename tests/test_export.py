@@ -353,6 +353,7 @@ def test_a_full_disk_ends_it_with_one_sentence_and_it_can_go_on(fox, tmp_path, m
     assert ended.code == 4
     assert "12.png cannot be written: No space left on device. Exported 1 images" in ended.log
     assert tree(tmp_path / "out") == {"train/11/11.png"}
+    assert [one.name for one in (tmp_path / "out/.civitai-export").iterdir()] == ["export.json"]
     full = False
     assert export("hf", tmp_path / "out", fox, "--copy").code == 0
     assert tree(tmp_path / "out") == {"train/11/11.png", "train/12/12.png", "train/metadata.jsonl"}
