@@ -53,15 +53,15 @@ class Command(ScrapyCommand):
         group.add_argument("--to", choices=FORMATS, help="the format", metavar="FORMAT")
         group.add_argument(
             "--out", type=Path, metavar="PATH",
-            help="where it goes (default: exports/FORMAT; sqlite: exports/civitai.sqlite)",
+            help="where it goes; exports/FORMAT by default, exports/civitai.sqlite for sqlite",
         )  # fmt: skip
         group.add_argument("--copy", action="store_true", help="copy files instead of linking them")
         _add_filters(parser)
-        group = parser.add_argument_group("Captions (kohya, hf)")
+        group = parser.add_argument_group("Captions")
         group.add_argument(
             "--caption", choices=CAPTIONS, default=CAPTIONS[0],
-            help="the prompt without weights and LoRA tags (plain, the default), as written (raw), "
-            "or none",
+            help="kohya, hf: the prompt without weights and LoRA tags (plain, the default), "
+            "as written (raw), or none",
         )  # fmt: skip
         group.add_argument(
             "--repeats", type=_number, default=1, help="kohya: repeats of each image (default: 1)"
@@ -123,7 +123,7 @@ class Command(ScrapyCommand):
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("Filters (what does not tell is left out)")
+    group = parser.add_argument_group("Filters")
     group.add_argument(
         "--level", type=_level, default=ALL_LEVELS,
         help="the sum of the levels wanted: 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX (default: 31)",
