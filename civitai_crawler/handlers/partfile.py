@@ -117,6 +117,19 @@ class PartFile:
         if shutil.disk_usage(self.path.parent).free < left + SPARE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
+    def begin(self, validator: str | None, total: int | None, content_type: str) -> None:
+        """Begin anew, where all of it has room."""
+        self.restart(validator, total, content_type)
+        self.reserve()
+
+    def store(
+        self, chunks: list[bytes], validator: str | None, total: int | None, content_type: str
+    ) -> None:
+        """Begin anew and end with *chunks*, which are all of it."""
+        self.begin(validator, total, content_type)
+        self.append(chunks)
+        self.finish()
+
     def append(self, chunks: list[bytes]) -> None:
         """Write and hash *chunks*."""
         self.write(chunks)
@@ -141,10 +154,15 @@ class PartFile:
         for chunk in chunks:
             self._hash.update(chunk)
 
-    def sync(self) -> None:
-        """Make the bytes durable."""
+    def finish(self) -> None:
+        """Make the bytes durable and close the file."""
         if self._file is not None:
             os.fsync(self._file.fileno())
+            self.close()
+
+    @property
+    def is_open(self) -> bool:
+        return self._file is not None
 
     def close(self) -> None:
         if self._file is not None:

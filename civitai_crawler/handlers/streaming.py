@@ -18,7 +18,7 @@ from scrapy.exceptions import DownloadCancelledError, DownloadFailedError, Respo
 from scrapy.http import Headers, Response
 
 from civitai_crawler.handlers.client import Client, Hop, translated
-from civitai_crawler.handlers.partfile import PartFile, Writer, in_thread
+from civitai_crawler.handlers.partfile import PartFile, Writer, in_thread, side
 from civitai_crawler.handlers.ranges import Range, differs, validator
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Bytes of an error's body that are read.
 MAX_ERROR = 64 * 1024
+#: Bytes of a body that are gathered in memory before any of it is written.
+SMALL = 1 << 20
 #: New bytes that make a broken try count as progress, so that it uses up no attempt.
 PROGRESS = 256 * 1024
 #: Answers of a file host to a signed link that has expired.
@@ -86,10 +88,12 @@ class StreamingDownloads:
         async with self._lock(path):
             part = PartFile(path)
             try:
-                await in_thread(part.load, self._check)
+                if side(path).exists():
+                    await in_thread(part.load, self._check)
                 return await self._renewing(request, part)
             finally:
-                await in_thread(part.close)
+                if part.is_open:
+                    await in_thread(part.close)
 
     def _lock(self, path: Path) -> asyncio.Lock:
         """Give the lock of the one writer that a part may have."""
@@ -118,12 +122,12 @@ class StreamingDownloads:
             if found.start != before or self._changed(part, hop, found):
                 return await self._again(request, part)
             part.total = found.total if found.total is not None else part.total
+            await in_thread(part.reserve)
             await self._receive(request, hop, part)
         elif answer.status == _OK and not hop.is_site_page:
             known = validator(answer.headers)
             kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            await in_thread(part.restart, known, answer.content_length, kind)
-            await self._receive(request, hop, part)
+            await self._receive_anew(request, hop, part, (known, answer.content_length, kind))
             self._inc("restarted", int(bool(before)))
             before = 0
         else:
@@ -148,11 +152,30 @@ class StreamingDownloads:
         async with hop.answer:
             return await self._take(request, hop, part)
 
+    async def _receive_anew(
+        self, request: Request, hop: Hop, part: PartFile, told: tuple[str | None, int | None, str]
+    ) -> None:
+        """Write the whole body; *told*: its validator, length and media type.
+
+        A small one is gathered first: it takes one visit to a thread then, instead of five.
+        """
+        _refuse_compressed(hop)
+        length = told[1]
+        if length is None or length > SMALL:
+            await in_thread(part.begin, *told)
+            await self._receive(request, hop, part)
+            return
+        chunks: list[bytes] = []
+        while not hop.answer.content.at_eof():
+            self._check()
+            chunks.append(await self._chunk(hop))
+        await in_thread(part.store, chunks, *told)
+        self._inc("bytes", part.size)
+        _refuse_cut(hop, part)
+
     async def _receive(self, request: Request, hop: Hop, part: PartFile) -> None:
         """Write the body behind what is there; what arrived before an error stays."""
-        if hop.answer.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
-            raise DownloadFailedError(f"{hop.host} compresses files, which cannot be verified.")
-        await in_thread(part.reserve)
+        _refuse_compressed(hop)
         start = part.size
         writer = Writer(part)
         try:
@@ -168,9 +191,8 @@ class StreamingDownloads:
             self._inc("bytes", part.size - start)
             if part.validator is not None and part.size - start >= PROGRESS:
                 request.meta["civitai_progress"] = True
-        if part.total is not None and part.size != part.total:
-            raise ResponseDataLossError(f"{part.size} of {part.total} bytes from {hop.host}.")
-        await in_thread(part.sync)
+        _refuse_cut(hop, part)
+        await in_thread(part.finish)
 
     async def _read(self, hop: Hop, writer: Writer) -> None:
         while not hop.answer.content.at_eof():
@@ -228,6 +250,16 @@ class StreamingDownloads:
     def _inc(self, name: str, count: int = 1) -> None:
         if count:
             self.crawler.stats.inc_value(f"civitai/stream/{name}", count)
+
+
+def _refuse_compressed(hop: Hop) -> None:
+    if hop.answer.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
+        raise DownloadFailedError(f"{hop.host} compresses files, which cannot be verified.")
+
+
+def _refuse_cut(hop: Hop, part: PartFile) -> None:
+    if part.total is not None and part.size != part.total:
+        raise ResponseDataLossError(f"{part.size} of {part.total} bytes from {hop.host}.")
 
 
 def _range(hop: Hop) -> Range:

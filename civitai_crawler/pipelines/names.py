@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pathvalidate import sanitize_filename
@@ -32,6 +33,7 @@ _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,16}$")
 _UNSEEN = frozenset({"Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
+@lru_cache(maxsize=4096)
 def component(text: str | None, fallback: str, max_bytes: int = MAX_FOLDER) -> str:
     """Make one path component of *text*.
 
