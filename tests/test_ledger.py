@@ -9,11 +9,12 @@ import stat
 import pytest
 
 from civitai_crawler.exceptions import UsageError
-from civitai_crawler.items import Failure
+from civitai_crawler.items import Failure, Image
 from civitai_crawler.ledger import Ledger, LedgerError, Media
 from civitai_crawler.ledger.feeds import FlatCsvExporter, LedgerFeedStorage
 from civitai_crawler.ledger.queue import _LATER, _SAME, WINDOW
 from civitai_crawler.ledger.refusals import Refusals
+from civitai_crawler.ledger.underway import RepeatedItem
 
 
 @pytest.fixture
@@ -527,3 +528,32 @@ def test_a_summary_counts_over_all_runs(folder):
     assert ledger.summary.excluded == {"model": 1}
     assert ledger.summary.media == {"image": (1, 10)}
     assert ledger.summary.pending == 1
+
+
+def test_of_one_key_the_first_that_was_read_counts_whoever_comes_first(folder):
+    under_way = Ledger(folder).under_way
+    rich, poor = Image(id=1, post_id=5, name="full"), Image(id=1, post_id=5)
+    under_way.enter(rich)
+    under_way.enter(poor)
+    with pytest.raises(RepeatedItem):
+        under_way.claim(poor)
+    under_way.leave(poor, repeated=True)
+    assert under_way.holds("Image", 1)
+    under_way.claim(rich)
+    under_way.leave(rich)
+    assert not under_way.holds("Image", 1)
+    later = Image(id=1)
+    under_way.enter(later)
+    under_way.claim(later)
+
+
+def test_what_is_under_way_counts_with_what_is_held(folder):
+    ledger = Ledger(folder)
+    ledger.add_item("Image", 1, 5)
+    for number in (1, 2, 2):
+        ledger.under_way.enter(Image(id=number, post_id=5))
+    ledger.under_way.show()
+    rows = ledger.db.execute("SELECT id, parent FROM known WHERE kind = 'Image' ORDER BY id")
+    assert rows.fetchall() == [("1", "5"), ("2", "5")]
+    assert ledger.is_known("Image", 2)
+    assert not ledger.has_item("Image", 2)

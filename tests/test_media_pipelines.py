@@ -68,7 +68,7 @@ async def test_file_that_a_killed_run_left_in_its_place_is_taken(tmp_path):
 
 
 async def test_stop_during_a_download_keeps_the_part_and_records_nothing(tmp_path):
-    begun, body = asyncio.Event(), weights(1, 200_000)
+    begun, body = asyncio.Event(), weights(1, 3_000_000)
 
     async def half(request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": str(len(body)), "ETag": '"1"'})

@@ -35,30 +35,39 @@ class RepeatedItem(DropItem):
 
 
 class UnderWay:
-    """The items under way. Those of one key are counted; the first in the pipelines claims it."""
+    """The items under way. Of one key the first that was read counts, the others are repetitions.
+
+    Not the first that comes to the pipelines: a page with every field may wait behind its originals
+    while a search that tells less of the same images is through already.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         #: How many of each key, and what they are counted under.
         self._read: dict[Key, tuple[int, Any]] = {}
         self._claimed: set[Key] = set()
+        #: The repetitions by their identity; kept, so that none is taken for a later item.
+        self._repeated: dict[int, Any] = {}
 
     def enter(self, item: Any) -> None:
         """Note that a callback has yielded *item*."""
         key = key_of(item)
         number, parent = self._read.get(key, (0, None))
+        if number:
+            self._repeated[id(item)] = item
         self._read[key] = number + 1, parent or getattr(item, PARENTS.get(key[0], ""), None)
 
     def claim(self, item: Any) -> None:
-        """Note that *item* has come to the pipelines; raises RepeatedItem unless it is alone."""
+        """Note that *item* has come to the pipelines; raises RepeatedItem for a repetition."""
         kind, number = key = key_of(item)
-        if key in self._claimed:
+        if key in self._claimed or id(item) in self._repeated:
             raise RepeatedItem(f"{kind} {number} is on its way already")
         self._claimed.add(key)
 
     def leave(self, item: Any, *, repeated: bool = False) -> None:
         """Note that *item* has left the pipelines, for good or ill."""
         key = key_of(item)
+        self._repeated.pop(id(item), None)
         number, parent = self._read.pop(key, (0, None))
         if number > 1:
             self._read[key] = number - 1, parent
