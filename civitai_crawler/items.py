@@ -65,6 +65,8 @@ class Model(Record):
     """User name of the owner; ``None`` for the site's own account."""
     creator_id: int | None = None
     """User id of the owner; ``None`` in older answers."""
+    creator_image: str | None = None
+    """Avatar of the owner: full URL or media uuid; ``None`` without one."""
     name: str
     """Display name."""
     type: str

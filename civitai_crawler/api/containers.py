@@ -108,19 +108,20 @@ def _inflate(packed: bytes) -> bytes:
 def _jpeg(read: Read) -> dict[str, str]:
     found: dict[str, str] = {}
     in_exif: dict[str, str] | None = None
-    for marker, at, length in _jpeg_segments(read):
+    for marker, at, length in jpeg_segments(read):
         if marker == _COM and not found:
             found["comment"] = exif.plain(read(at, length))
-        elif marker == _APP1 and in_exif is None and _is_exif(read, at):
+        elif marker == _APP1 and in_exif is None and is_exif(read, at):
             in_exif = exif.texts(read(at, length))
     return {**(in_exif or {}), **found}
 
 
-def _is_exif(read: Read, at: int) -> bool:
+def is_exif(read: Read, at: int) -> bool:
+    """Tell whether the body of an APP1 segment that begins at *at* is EXIF."""
     return read(at, len(exif.PREFIX)) == exif.PREFIX
 
 
-def _jpeg_segments(read: Read) -> Iterator[tuple[int, int, int]]:
+def jpeg_segments(read: Read) -> Iterator[tuple[int, int, int]]:
     """Walk segments up to the picture itself: marker, place of the body, its length."""
     at = 2
     for _ in range(MAX_PIECES):

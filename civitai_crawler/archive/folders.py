@@ -61,6 +61,12 @@ def inside(archive: Path, path: str) -> Path:
     return archive / relative
 
 
+def feed_sizes(archive: Path) -> dict[str, int]:
+    """Return the size in bytes of each feed of *archive*: feeds only ever grow."""
+    found = (feed for stem in FEEDS for feed in feeds(archive, stem))
+    return {feed.name: feed.stat().st_size for feed in found}
+
+
 def is_feed(name: str) -> bool:
     """Tell whether a file of this name is a feed of an archive."""
     stem, dot, suffix = name.rpartition(".")

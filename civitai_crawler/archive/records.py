@@ -69,7 +69,7 @@ class Records(Generic[R]):
             if record is not None:
                 yield record
 
-    def get(self, number: int | str) -> R | None:
+    def get(self, number: int | str | None) -> R | None:
         """Return the record of an id; ``None`` where there is none that can be read."""
         places = self._index.get(str(number))
         return None if places is None else self._record(*places)

@@ -111,7 +111,13 @@ class Fields:
         return [(entry, f"{self.where(key)}[{at}]") for at, entry in enumerate(value)]
 
     def child(self, key: str, *, keep: bool = False) -> Fields:
-        """Take a nested object, empty when there is none; with ``keep`` its rest stays in ours."""
+        """Take a nested object, empty when there is none; with ``keep`` its rest stays in ours.
+
+        Taken again, it is the same one.
+        """
+        for taken, child, _ in self._children:
+            if taken == key:
+                return child
         value = self._take((key,), convert.mapping) or {}
         child = Fields(value, self.kind, self.where(key), self.record_id)
         self._children.append((key, child, keep))

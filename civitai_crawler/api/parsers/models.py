@@ -112,6 +112,7 @@ def _model(fields: Fields) -> Model:
         id=fields.identity(),
         creator=creator,
         creator_id=creator_id,
+        creator_image=fields.child("creator").url("image") or fields.child("user").url("image"),
         name=fields.needed_text("name"),
         type=fields.needed_text("type"),
         description=fields.text("description"),
