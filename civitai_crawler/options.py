@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 PREFIX = "CIVITAI_"
+#: What CIVITAI_SIDECARS takes.
+SIDECARS = (
+    "civitai_info", "lora_manager", "a1111", "cm_info", "swarm", "preview", "caption", "image_json"
+)  # fmt: skip
 
 
 def _url(value: str) -> str:
@@ -174,6 +178,18 @@ OPTIONS = {
         Option("CIVITAI_FP", "", words_of, "only files of these precisions (fp16 ...)"),
         Option("CIVITAI_MAX_SIZE", 0, _whole(0), "only files of at most so many bytes; 0: all"),
         Option("CIVITAI_PRIMARY_ONLY", "false", _flag, "only the primary file of a version"),
+        Option(
+            "CIVITAI_SIDECARS",
+            "civitai_info,lora_manager,a1111,cm_info,swarm,preview",
+            _subset(*SIDECARS),
+            "files for other programs beside models; also caption and image_json, beside images",
+        ),
+        Option(
+            "CIVITAI_PREVIEW_LEVEL",
+            16,
+            _whole(0),
+            "highest browsing level of a preview; one that is safe for work goes first",
+        ),
     )
 }
 

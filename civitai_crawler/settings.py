@@ -86,6 +86,7 @@ ITEM_PIPELINES = {
 EXTENSIONS = {
     "civitai_crawler.extensions.report.Report": 500,
     "civitai_crawler.extensions.progress.Progress": 500,
+    "civitai_crawler.extensions.sidecars.Sidecars": 500,
     "scrapy.extensions.logstats.LogStats": None,  # Progress says more
     "scrapy.extensions.spiderstate.SpiderState": None,  # no state outside the ledger
 }

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 #: The creator of the trials, and files that differ from one stand-in to the next.
 CREATOR = "lumen_fox"
+_SIDECAR = re.compile(r"models/[^.].*\.(?:civitai\.info|json|preview\.\w+)")
 _HOST = re.compile(r"http://127\.0\.0\.\d:\d+")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 #: Fields that a repetition may fill otherwise: of a model's two lists, the one that is answered
@@ -276,6 +277,8 @@ class Archive:
     files: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Record and SHA256 of each stored file."""
     torn: list[str] = field(default_factory=list)
+    sidecars: set[str] = field(default_factory=set)
+    """Files for other programs beside models, without previews."""
     strays: list[str] = field(default_factory=list)
     """Files that no record names."""
 
@@ -297,10 +300,23 @@ def read(home: Path, own: Path | None = None) -> Archive:
     for path in home.rglob("*"):
         inside = path.relative_to(home).parts
         if path.is_file() and len(inside) > 1 and inside[0] != ".job" and path not in named:
-            archive.strays.append(str(path.relative_to(home)))
+            _read_unnamed(path, str(path.relative_to(home)), archive)
     if own is not None:
         _read_own(own, archive)
     return archive
+
+
+def _read_unnamed(path: Path, name: str, archive: Archive) -> None:
+    if not _SIDECAR.fullmatch(name):
+        archive.strays.append(name)
+        return
+    if ".preview." in name:  # which images show a version depends on which list was read first
+        return
+    archive.sidecars.add(name)
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        archive.torn.append(name)
 
 
 def _read_own(own: Path, archive: Archive) -> None:
@@ -345,6 +361,8 @@ def compare(found: Archive, expected: Archive, outcome: Outcome) -> Outcome:
         outcome.doubled += more.total()
     if files := (expected.files - found.files) + (found.files - expected.files):
         say(f"files that differ: {sorted(key for key, _ in files)[:4]}")
+    if differing := found.sidecars ^ expected.sidecars:
+        say(f"sidecars that differ: {sorted(differing)[:4]}")
     outcome.torn += len(found.torn)
     if found.torn:
         say(f"torn: {sorted(set(found.torn))}")

@@ -25,6 +25,8 @@ _ASIDE = frozenset({"quarantine", "thumbnails"})
 #: Files that stand beside a recorded one and share its stem.
 _SIDECARS = (".json", ".txt", ".html", ".civitai.info")
 _PREVIEW = ".preview."
+#: Added to the name of a sidecar that was changed (``civitai_crawler.sidecars``).
+_BACKUP = ".civitai_crawler.bak"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def _is_about(name: str) -> bool:
 
 
 def _is_sidecar(key: str, stems: set[str]) -> bool:
+    key = key.removesuffix(_BACKUP)
     for ending in _SIDECARS:
         # "a.safetensors" has "a.json" or "a.safetensors.json".
         stem = key.removesuffix(ending)
