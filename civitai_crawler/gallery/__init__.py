@@ -1,0 +1,1 @@
+"""A web gallery of archives on loopback. Needs the optional extra ``browse``."""
