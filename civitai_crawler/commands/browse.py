@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import webbrowser
 from contextlib import closing, suppress
@@ -60,15 +61,16 @@ class Command(ScrapyCommand):
             "--cache",
             type=Path,
             metavar="FOLDER",
-            help="where database and thumbnails go (default: .job/gallery in the first ARCHIVE)",
+            help="where database and thumbnails go (default: .job/gallery in ARCHIVE)",
         )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if not args:
             raise ScrapyUsageError("Name an archive: scrapy browse archive/NAME")
-        cache = opts.cache or Path(args[0], ".job", "gallery")
         try:
             folders = archives(Path(arg) for arg in args)
+            home = folders[0] if len(folders) == 1 else Path(args[0])
+            cache = opts.cache or home / ".job" / "gallery"
             with closing(_listen(opts.host, opts.port)) as listener:
                 _serve(folders, cache, opts.host, listener, show=opts.open)
         except CivitaiError as error:
@@ -110,7 +112,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port))
     except OSError as error:
         raise UsageError(
-            f"Nothing can be served at {host}:{port}: {error.strerror}. "
+            f"Nothing can be served at {host}:{port}: {os.strerror(error.errno or 0)}. "
             "Another program may use this port; choose one with --port."
         ) from error
 
@@ -121,7 +123,7 @@ def _tell(problem: Problem) -> None:
 
 
 def _port(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else -1
     if not 0 <= number <= _LARGEST_PORT:
         raise argparse.ArgumentTypeError(f"has to be between 0 and {_LARGEST_PORT}")
     return number

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +85,10 @@ def write(archives: list[Path], target: Path, tell: Callable[[Problem], None]) -
                 summary.rows[name] = count.fetchone()[0]
         part.replace(target)
     except (OSError, sqlite3.OperationalError) as error:
-        part.unlink(missing_ok=True)
         raise DatabaseError(f"{target} cannot be written: {error}.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return summary
 
 

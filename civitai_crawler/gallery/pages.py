@@ -186,10 +186,10 @@ class Pages:
             WITH names AS (SELECT username AS name FROM creators
                 UNION SELECT creator FROM models UNION SELECT creator FROM posts
                 UNION SELECT creator FROM images)
-            SELECT name, (SELECT count(*) FROM models WHERE creator = name) AS models,
-                (SELECT count(*) FROM posts WHERE creator = name) AS posts,
-                (SELECT count(*) FROM images WHERE creator = name) AS images,
-                name IN (SELECT username FROM creators) AS is_archived
+            SELECT name, (SELECT count(*) FROM models WHERE creator = names.name) AS models,
+                (SELECT count(*) FROM posts WHERE creator = names.name) AS posts,
+                (SELECT count(*) FROM images WHERE creator = names.name) AS images,
+                names.name IN (SELECT username FROM creators) AS is_archived
             FROM names WHERE name > '' ORDER BY is_archived DESC, images DESC, name LIMIT 500""")
 
     @cached_property
