@@ -222,7 +222,7 @@ def test_filters_find_what_the_records_say(site, archive):
         "type=video": lambda one: one.type == "video",
         f"resource={used}": made_with,
         f"model={shown}": lambda one: (
-            shown in (model.get(one.version_id), model.get(post[one.post_id]))
+            shown in (model.get(one.version_id), model.get(post[one.post_id] or 0))
         ),
         f"since={day}": lambda one: (one.published_at or one.created_at) >= day,
         f"until={day}": lambda one: (one.published_at or one.created_at)[:10] <= day,
