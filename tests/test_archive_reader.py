@@ -102,6 +102,23 @@ def test_what_changed_its_format_counts_once(tmp_path):
     assert [(one.id, one.name) for one in records(tmp_path, Image)] == [(1, "new"), (2, None)]
 
 
+@pytest.mark.parametrize("first", [b"\xff", b'"' + b"x" * 200_000])
+def test_a_broken_first_line_costs_itself_only(tmp_path, first):
+    good = json.dumps(asdict(Image(id=1))).encode()
+    (tmp_path / "images.jsonl").write_bytes(first + b"\n" + good + b"\n")
+    told: list[Problem] = []
+    assert [one.id for one in records(tmp_path, Image, told.append)] == [1]
+    assert [problem.why for problem in told] == ["line 1 is no record"]
+
+
+def test_a_feed_that_cannot_be_read_at_all_is_told(tmp_path):
+    (tmp_path / "images.csv").write_bytes(b"\xff\n1\n")
+    (tmp_path / "images.jsonl").write_text(json.dumps(asdict(Image(id=1))) + "\n")
+    told: list[Problem] = []
+    assert [one.id for one in records(tmp_path, Image, told.append)] == [1]
+    assert [problem.feed.name for problem in told] == ["images.csv"]
+
+
 def test_broken_records_are_told_and_cost_themselves_only(tmp_path):
     good = json.dumps(asdict(Image(id=1)))
     lines = [good, "{torn", '{"id": "no number"}', "[1]", '{"id": 3, "stats": 5}', ""]

@@ -52,8 +52,9 @@ class Reader:
 
     def __init__(self, feed: Path) -> None:
         self._stream = feed.open("rb")
-        self._names = next(csv.reader([self._stream.readline().decode()]), [])
         self._is_csv = feed.suffix == ".csv"
+        head = [self._stream.readline().decode()] if self._is_csv else []
+        self._names = next(csv.reader(head), [])
 
     def at(self, start: int) -> dict[str, Any]:
         """Return the record that begins at byte *start*, where :func:`lines` has seen one."""

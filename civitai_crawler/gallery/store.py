@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 import threading
 from array import array
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,8 @@ def prepare(archives: list[Path], cache: Path, tell: Callable[[Problem], None]) 
         database.write(archives, file, tell)
         for old in cache.glob("*.sqlite"):
             if old != file:
-                old.unlink(missing_ok=True)
+                with suppress(OSError):  # another gallery may read it
+                    old.unlink(missing_ok=True)
     return file
 
 
