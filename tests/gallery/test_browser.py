@@ -100,8 +100,14 @@ def shoot():
     return take
 
 
-def clipboard(page: Page) -> str:
-    text: str = page.evaluate("navigator.clipboard.readText()")
+def clipboard(page: Page, other_than: str = "") -> str:
+    """Return what was copied, once it is something else than before."""
+    text = other_than
+    for _ in range(100):
+        text = page.evaluate("navigator.clipboard.readText()")
+        if text != other_than:
+            break
+        page.wait_for_timeout(50)
     return text
 
 
@@ -150,8 +156,7 @@ def test_from_a_model_to_an_image_and_its_prompt(visit, shoot, archive, favourit
     expect(visit.locator(".toast")).to_have_text("Copied")
     assert clipboard(visit) == data.prompt
     visit.get_by_role("button", name="Copy all").click()
-    visit.wait_for_timeout(100)
-    whole = clipboard(visit)
+    whole = clipboard(visit, other_than=data.prompt)
     assert whole.startswith(data.prompt)
     assert f"\nNegative prompt: {data.negative_prompt}\n" in whole
     assert re.search(rf"\nSteps: {data.steps}, .*Seed: {data.seed}\b", whole)
