@@ -212,6 +212,7 @@ def test_the_keyboard_leads_everywhere(visit):
     ]:  # fmt: skip
         visit.keyboard.press(key)
         assert focused() == ids[at], key
+        visit.wait_for_timeout(200)  # the focused card has moved a little by then
     visit.keyboard.press("Enter")
     visit.wait_for_url(f"**/images/{ids[0]}")
     visit.keyboard.press("ArrowRight")

@@ -53,16 +53,14 @@ function go(selector) {
   return Boolean(link);
 }
 
-// The card above or below: of the nearest row in that direction the one that is closest.
+// The card above or below: of the nearest row in that direction the one that is closest. A focused
+// card is drawn a little higher, so what counts is where it lies, not where it is drawn.
 function vertical(from, step) {
-  const { top, left } = from.getBoundingClientRect();
-  const rows = cards
-    .map((card) => ({ card, box: card.getBoundingClientRect() }))
-    .filter(({ box }) => (box.top - top) * step > 1);
-  const near = Math.min(...rows.map(({ box }) => Math.abs(box.top - top)));
-  return rows
-    .filter(({ box }) => Math.abs(Math.abs(box.top - top) - near) < 2)
-    .sort((a, b) => Math.abs(a.box.left - left) - Math.abs(b.box.left - left))[0]?.card;
+  const away = (card) => (card.offsetTop - from.offsetTop) * step;
+  const aside = (card) => Math.abs(card.offsetLeft - from.offsetLeft);
+  const beyond = cards.filter((card) => away(card) > 0);
+  const near = Math.min(...beyond.map(away));
+  return beyond.filter((card) => away(card) === near).sort((a, b) => aside(a) - aside(b))[0];
 }
 
 function move(key) {
