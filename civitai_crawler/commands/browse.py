@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from civitai_crawler.archive import Problem
 
+#: The exit code of an interrupt before the gallery is there.
+INTERRUPTED = 4
 _PORT = 8765
 _LARGEST_PORT = 65_535
 #: Seconds that open downloads get at the end.
@@ -75,6 +77,8 @@ class Command(ScrapyCommand):
                 _serve(folders, cache, opts.host, listener, show=opts.open)
         except CivitaiError as error:
             raise ScrapyUsageError(str(error), print_help=False) from error
+        except KeyboardInterrupt:
+            self.exitcode = INTERRUPTED
 
 
 def _serve(
@@ -90,12 +94,13 @@ def _serve(
         ) from error
     print(f"Reading {len(folders)} archive{'s' * (len(folders) > 1)} ...", flush=True)  # noqa: T201  # tells what it waits for
     with closing(store.Store(store.prepare(folders, cache, _tell))) as opened:
+        gallery = app.create(opened, names(folders), cache, host)
         address = f"http://{host}:{listener.getsockname()[1]}/"
-        print(f"The gallery is at {address} (Ctrl-C ends it)", flush=True)  # noqa: T201  # what the command is for
-        if show:
-            webbrowser.open(address)  # it is listened to already
-        with suppress(KeyboardInterrupt):
-            _run(app.create(opened, names(folders), cache, host), listener)
+        with suppress(KeyboardInterrupt):  # the way to end it
+            print(f"The gallery is at {address} (Ctrl-C ends it)", flush=True)  # noqa: T201  # what the command is for
+            if show:
+                webbrowser.open(address)  # it is listened to already
+            _run(gallery, listener)
 
 
 def _run(gallery: Starlette, listener: socket.socket) -> None:
