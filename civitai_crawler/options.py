@@ -190,6 +190,12 @@ OPTIONS = {
             _whole(0),
             "highest browsing level of a preview; one that is safe for work goes first",
         ),
+        Option(
+            "CIVITAI_DRY_RUN",
+            "false",
+            _flag,
+            "walk the lists, print what a crawl would fetch, and leave the archive as it is",
+        ),
     )
 }
 

@@ -77,6 +77,7 @@ DOWNLOAD_HANDLERS = {
 DOWNLOAD_VERIFY_CERTIFICATES = True  # default False: certificates are not checked
 ITEM_PIPELINES = {
     "civitai_crawler.pipelines.duplicates.DuplicatesPipeline": 100,
+    "civitai_crawler.pipelines.plan.PlanPipeline": 150,
     "civitai_crawler.pipelines.embedded.EmbeddedPipeline": 200,
     "civitai_crawler.pipelines.model_files.ModelFilesPipeline": 300,
     "civitai_crawler.pipelines.images.OriginalImagesPipeline": 310,

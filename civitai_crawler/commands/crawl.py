@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 #: Exit codes: the crawl was ended early; wrong input; interrupted and can go on. What a finished
 #: crawl ends with, its ledger says: 0 complete, 3 but for refusals, 4 something is missing.
-ENDED, MISUSED, INTERRUPTED = 1, 2, 4
+DONE, ENDED, MISUSED, INTERRUPTED = 0, 1, 2, 4
 
 
 class Command(CrawlCommand):
@@ -104,4 +104,10 @@ class Started:
             return MISUSED if isinstance(self.error, UsageError) else ENDED
         if self.interrupted:
             return INTERRUPTED
-        return verdict(Ledger.of(self.crawler).summary, self.reason).code
+        summary = Ledger.of(self.crawler).summary
+        if self.crawler.settings.getbool("CIVITAI_DRY_RUN") and summary is not None:
+            # Nothing was fetched, so nothing is missing but what the lists could not tell.
+            if self.reason != "finished":
+                return ENDED
+            return INTERRUPTED if summary.pending else DONE
+        return verdict(summary, self.reason).code

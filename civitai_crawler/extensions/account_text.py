@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from civitai_crawler.amounts import size
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -21,7 +23,7 @@ def lines(told: Account) -> list[str]:
     kinds = told["kinds"]
     said = [f"The archive holds {_listed({stem: one['records'] for stem, one in kinds.items()})}"]
     stored = [
-        f"{one['files']['stored']} {_FILES[stem]} ({_size(one['files']['bytes'])})"
+        f"{one['files']['stored']} {_FILES[stem]} ({size(one['files']['bytes'])})"
         for stem, one in kinds.items()
         if "files" in one and one["files"]["stored"]
     ]
@@ -178,11 +180,3 @@ def _changed(told: Account) -> dict[str, int]:
 def _listed(counts: Mapping[str, int]) -> str:
     words = [f"{number} {name.replace('_', ' ')}" for name, number in counts.items() if number]
     return ", ".join(words) or "nothing"
-
-
-def _size(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:  # noqa: PLR2004  # the next unit starts here
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

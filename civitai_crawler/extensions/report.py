@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from scrapy import signals
+from scrapy.exceptions import NotConfigured
 
 from civitai_crawler.extensions import account, account_text
 from civitai_crawler.ledger import Ledger
@@ -36,6 +37,8 @@ class Report:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
+        if crawler.settings.getbool("CIVITAI_DRY_RUN"):
+            raise NotConfigured  # there is nothing to report on, and nothing is written
         extension = cls(crawler)
         crawler.signals.connect(extension.spider_closed, signals.spider_closed)
         return extension

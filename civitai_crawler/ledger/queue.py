@@ -168,6 +168,7 @@ class RequestQueue:
 
         What an earlier stage has yielded may still be in the pipelines: originals that are on
         their way do not keep the site waiting (see :mod:`civitai_crawler.ledger.underway`).
+        Files wait for earlier stages of the site's lane too; the site never waits for files.
         """
         known = self._lanes.get(lane)
         if known is None or not known.pending:
@@ -177,6 +178,8 @@ class RequestQueue:
         stage, _, row_id = known.keys[0]
         if (earliest := known.earliest) is not None and earliest < stage:
             return None
+        if lane != SITE and self._is_site_before(stage):
+            return None
         heapq.heappop(known.keys)
         found = self._db.execute("SELECT data FROM requests WHERE id = ?", (row_id,)).fetchone()
         row = self.open[row_id] = Row(row_id, lane, stage)
@@ -185,6 +188,15 @@ class RequestQueue:
         known.open += 1
         known.stages[stage] += 1
         return row, found[0]
+
+    def _is_site_before(self, stage: int) -> bool:
+        """Tell whether the site's lane is still at a stage before this one."""
+        site = self._lanes.get(SITE)
+        if site is None:
+            return False
+        if site.pending and (site.keys or self._refill(SITE, site)) and site.keys[0][0] < stage:
+            return True
+        return site.earliest is not None and site.earliest < stage
 
     def _refill(self, lane: str, known: _Lane) -> bool:
         """Read the next keys from the disk; tell whether there were any."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from civitai_crawler.exceptions import CivitaiError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 #: Raised by one whenever a table changes its meaning; a ledger of another number is refused.
@@ -67,8 +69,51 @@ class LedgerError(CivitaiError):
 
 def connect(folder: Path | None) -> sqlite3.Connection:
     """Open (or make) the ledger in *folder*, private to the user; ``None`` keeps it in memory."""
-    try:
+    with _told(folder):
         return _open(":memory:" if folder is None else _file(folder))
+
+
+def copied(folder: Path) -> sqlite3.Connection:
+    """Open a copy in memory of what the ledger in *folder* holds, without its requests.
+
+    So a crawl can be tried out against what is held; nothing in *folder* changes.
+    """
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    with _told(folder):
+        if (file := folder.absolute() / "ledger.sqlite").is_file():
+            with closing(_existing(file, timeout=1)) as held:
+                # Else SQLite keeps its index of the log in a file beside it.
+                held.execute("PRAGMA locking_mode = EXCLUSIVE")
+                held.backup(db)
+        _prepare(db)
+        db.execute("DELETE FROM requests")
+        db.execute("DELETE FROM facts WHERE name = 'renames'")
+    return db
+
+
+def is_in_use(folder: Path) -> bool:
+    """Tell whether a crawl holds the ledger in *folder* at this moment."""
+    file = folder.absolute() / "ledger.sqlite"
+    if not file.is_file():
+        return False
+    try:
+        with closing(_existing(file, timeout=0)) as db:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        return "locked" in str(error)
+    return False
+
+
+def _existing(file: Path, timeout: float) -> sqlite3.Connection:
+    """Open a ledger as it is; a mode that only reads would leave files of SQLite's beside it."""
+    return sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=timeout)
+
+
+@contextmanager
+def _told(folder: Path | None) -> Iterator[None]:
+    """Turn what SQLite and the disk say into one sentence."""
+    try:
+        yield
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             raise LedgerError(

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from civitai_crawler.ledger.feedfile import Feeds, set_aside
 from civitai_crawler.ledger.queue import RequestQueue
-from civitai_crawler.ledger.schema import LedgerError, connect, unusable
+from civitai_crawler.ledger.schema import LedgerError, connect, copied, unusable
 from civitai_crawler.ledger.tally import summarize
 from civitai_crawler.ledger.underway import UnderWay
 
@@ -58,7 +58,9 @@ class Ledger:
         ledger = cls._by_crawler.get(crawler)
         if ledger is None:
             jobdir = crawler.settings.get("JOBDIR")
-            ledger = cls._by_crawler[crawler] = cls(Path(jobdir) if jobdir else None)
+            dry = crawler.settings.getbool("CIVITAI_DRY_RUN")
+            ledger = cls(Path(jobdir) if jobdir else None, dry=dry)
+            cls._by_crawler[crawler] = ledger
         return ledger
 
     @classmethod
@@ -69,8 +71,8 @@ class Ledger:
             ledger.feeds.release()
             ledger.db.close()
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.db = connect(folder)
+    def __init__(self, folder: Path | None = None, *, dry: bool = False) -> None:
+        self.db = copied(folder) if dry and folder is not None else connect(folder)
         self.queue = RequestQueue(self.db)
         self.feeds = Feeds(self.db, folder)
         #: Items between their callback and the feeds.

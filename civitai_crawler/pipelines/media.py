@@ -77,6 +77,8 @@ class StreamedMediaPipeline(FilesPipeline):
     def from_crawler(cls, crawler: Crawler) -> Self:
         if cls.word not in crawler.settings.getlist("CIVITAI_DOWNLOAD"):
             raise NotConfigured
+        if crawler.settings.getbool("CIVITAI_DRY_RUN"):
+            raise NotConfigured  # PlanPipeline counts what would be fetched
         try:
             return cls(crawler.settings["CIVITAI_ARCHIVE"], crawler=crawler)
         except OSError as error:  # Scrapy makes the folder

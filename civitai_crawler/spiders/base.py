@@ -13,6 +13,7 @@ from scrapy import Request, Spider
 from scrapy.exceptions import CloseSpider
 
 from civitai_crawler.api import endpoints, parsers, trpc
+from civitai_crawler.exceptions import UsageError
 from civitai_crawler.items import FEEDS, Failure, Record
 from civitai_crawler.ledger import HANDLED, Ledger
 from civitai_crawler.ledger.origin import stamp_of
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Stages of a plan: the requests of one start when all of the one before are done.
 LISTS, POSTS, SEARCH, REPAIR, CHECK = range(0, 50, 10)
+#: The step between lists of models and everything else: how much there is to download.
+SIZES = 5
 #: Characters of an address at most, where several calls are packed into it.
 LONGEST = 4_000
 
@@ -54,6 +57,8 @@ class CivitaiSpider(Spider):
         self.download = arguments.subset("download", download, arguments.DOWNLOADS)
         self.level = arguments.level(level)
         self.signed_in = False
+        #: Whether only a plan is made: nothing is downloaded or written.
+        self.dry_run = False
         #: Why the crawl was ended early, as one sentence; empty while it was not.
         self.verdict = ""
         self._closing: asyncio.Task[None] | None = None
@@ -63,7 +68,8 @@ class CivitaiSpider(Spider):
         spider = super().from_crawler(crawler, *args, **arguments.check(cls, kwargs))
         spider.settle_in(crawler.settings)
         if arguments.is_fresh(kwargs):
-            Ledger.of(crawler).start_anew(spider.feed_files(crawler.settings))
+            feeds = [] if spider.dry_run else spider.feed_files(crawler.settings)
+            Ledger.of(crawler).start_anew(feeds)
         return spider
 
     @classmethod
@@ -101,7 +107,11 @@ class CivitaiSpider(Spider):
             str((home / f"{stem}.{suffix}").absolute()): {"format": form, "item_classes": [item]}
             for stem, item in FEEDS.items()
         }
-        settings.set("FEEDS", {**own, **settings.getdict("FEEDS")}, priority="cmdline")
+        self.dry_run = settings.getbool("CIVITAI_DRY_RUN")
+        if not self.dry_run:
+            settings.set("FEEDS", {**own, **settings.getdict("FEEDS")}, priority="cmdline")
+        elif settings.getdict("FEEDS"):
+            raise UsageError("A dry run writes no feed: leave out -o, -O and FEEDS.")
         self.base_url = str(settings["CIVITAI_BASE_URL"]).rstrip("/")
         self.media_base = str(settings["CIVITAI_MEDIA_URL"]).rstrip("/")
         self.batch_size = settings.getint("CIVITAI_BATCH_SIZE")

@@ -108,7 +108,7 @@ class GapsSpider(GoneSpider):
             yield self.images_of([post_id], flags=self.unfiltered, limit=PAGE - attempt)
         if attempt == 1:
             due: list[int] = []
-            if "images" in self.download:
+            if "images" in self.download and not self.dry_run:
                 due = holdings.posts_with_due_files(self.ledger, signed_in=self.signed_in)
             for post_id in dict.fromkeys([*short, *due]):
                 yield self.search(post_id=post_id)

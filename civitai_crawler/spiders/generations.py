@@ -96,6 +96,9 @@ class GenerationsSpider(CivitaiSpider):
 
     def parse_waiting(self, response: Response, rows: list[Waiting]) -> Iterator[Any]:
         left: list[Wanted] = []
+        if self.dry_run:  # nothing was asked, so nothing is resolved; it would be by now
+            self.count_planned(wanted for wanted, _, _ in rows)
+            return
         for wanted, fields, versions in rows:
             if any(self._known(version_id) is None for version_id in versions):
                 left.append(wanted)
@@ -138,7 +141,10 @@ class GenerationsSpider(CivitaiSpider):
 
     def parse_pool(self, response: Response) -> Iterator[Request]:
         """Ask for what is left when all lists are done, by this run or one that was killed."""
-        self._pool = []
+        waiting, self._pool = self._pool, []
+        if self.dry_run:  # the marks of what was counted still stand
+            yield from self.generation_batches(waiting, stage_of(response))
+            return
         rows = [[int(key), *json.loads(row)] for key, row in self.ledger.marks("wanted").items()]
         yield from self.generation_batches(rows, stage_of(response))
 
@@ -163,6 +169,9 @@ class GenerationsSpider(CivitaiSpider):
 
         So a resumed crawl reads that page first, and the data finds the originals on their way.
         """
+        if self.dry_run:
+            key = f"planned/{batch[0][0]}"
+            return self.local(key, self.parse_planned, stage=stage, batch=batch)
         return self.trpc(
             *self.calls(batch),
             callback=self.parse_generation,
@@ -170,6 +179,18 @@ class GenerationsSpider(CivitaiSpider):
             stage=stage,
             batch=batch,
         )
+
+    def parse_planned(self, _: Response, batch: list[Wanted]) -> None:
+        """Count what a dry run does not ask."""
+        self.count_planned(batch)
+        self.crawler.stats.inc_value("civitai/plan/requests")
+
+    def count_planned(self, rows: Iterable[Wanted]) -> None:
+        """Count images whose generation data a crawl would bring, each once."""
+        for row in rows:
+            if self.ledger.marked("planned", row[0]) is None:
+                self.ledger.mark("planned", row[0])
+                self.crawler.stats.inc_value("civitai/plan/generation_data")
 
     def parse_generation(self, response: TextResponse, batch: list[Wanted]) -> Iterator[Any]:
         unsure = _unsure(batch)

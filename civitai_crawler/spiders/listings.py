@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from civitai_crawler.api import endpoints, parsers, procedures, trpc
 from civitai_crawler.items import ModelFile
-from civitai_crawler.spiders.base import plain
+from civitai_crawler.ledger import outlook
+from civitai_crawler.pipelines.filters import FileFilter
+from civitai_crawler.pipelines.plan import free
+from civitai_crawler.pipelines.plan_text import size_lines
+from civitai_crawler.spiders.base import POSTS, plain
 from civitai_crawler.spiders.pictures import Flags, PicturesSpider
 
 if TYPE_CHECKING:
@@ -114,11 +118,13 @@ class ListingsSpider(PicturesSpider):
         kept = {version.id for version in versions}
         files = [file for file in tree.files if file.version_id in kept]
         self.include_model(tree.model, kept, files)
+        outlook.listed(self.ledger, filter(FileFilter.from_settings(self.settings).admits, files))
         for file in files:
             yield self.local(
                 f"model_file/{file.id}",
                 self.parse_file,
                 lane="file",
+                stage=POSTS,  # said before the first file: how much there is
                 origin=response,
                 record=plain(file),
             )
@@ -126,6 +132,17 @@ class ListingsSpider(PicturesSpider):
         if self.gallery:
             for version_id in kept:
                 yield self.search(model_version_id=version_id)
+
+    def parse_sizes(self, _: Response) -> None:
+        """Say what is going to be downloaded: the lists of models are done, no file has begun."""
+        files = outlook.files_due(self.ledger, signed_in=self.signed_in)
+        for line in size_lines(
+            files=files if "files" in self.download else None,
+            originals=outlook.originals_due(self.ledger),
+            images="images" in self.download,
+            free=free(self.home(self.settings)),
+        ):
+            self.logger.info("%s", line)
 
     def withdrawn(self, model: Model, versions: list[ModelVersion]) -> Iterator[Failure]:
         """Name the versions of an archived model: no call lists their files or serves them."""

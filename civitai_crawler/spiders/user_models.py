@@ -10,7 +10,7 @@ from civitai_crawler.exceptions import ApiError, UsageError
 from civitai_crawler.ledger import holdings
 from civitai_crawler.options import words_of
 from civitai_crawler.spiders import arguments
-from civitai_crawler.spiders.base import POSTS
+from civitai_crawler.spiders.base import POSTS, SIZES
 from civitai_crawler.spiders.gaps import GapsSpider
 from civitai_crawler.spiders.listings import ListingsSpider
 
@@ -43,6 +43,7 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
     file_types, formats, fp: only files of these types, formats, precisions
     max_size: only files of at most so many bytes
     primary_only: true fetches only the primary file of each version
+    dry_run: true walks the lists and prints the plan; nothing is downloaded or written
     """
 
     name = "user_models"
@@ -52,7 +53,7 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
         download: str = "images,files", thumbs: str = "", types: str = "", base_models: str = "",
         since: str = "", gallery: str = "false", api: str = "rest", level: str = "31",
         file_types: str = "", formats: str = "", fp: str = "", max_size: str = "",
-        primary_only: str = "", generation: str = "full",
+        primary_only: str = "", generation: str = "full", dry_run: str = "",
     ) -> None:  # fmt: skip
         super().__init__(download=download, thumbs=thumbs, level=level, generation=generation)
         names = arguments.listed("username", username, links.username)
@@ -69,6 +70,7 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
         self.chosen = {
             "CIVITAI_FILE_TYPES": file_types, "CIVITAI_FORMATS": formats, "CIVITAI_FP": fp,
             "CIVITAI_MAX_SIZE": max_size, "CIVITAI_PRIMARY_ONLY": primary_only,
+            "CIVITAI_DRY_RUN": dry_run,
         }  # fmt: skip
         options.check({name: value for name, value in self.chosen.items() if value})
 
@@ -83,10 +85,10 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
         return crawls
 
     def settle_in(self, settings: Settings) -> None:
-        super().settle_in(settings)
         for name, value in self.chosen.items():
             if value:
                 settings.set(name, value, priority="spider")
+        super().settle_in(settings)
 
     @property
     def archive(self) -> str:
@@ -111,6 +113,8 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
         creator = parsers.creator(data, None if isinstance(counts, ApiError) else counts)
         yield creator
         self.count_on(creator, data)
+        if self.download and not self.dry_run:
+            yield self.again(self.local("sizes", self.parse_sizes, stage=SIZES))
         if "models" in self.include:
             yield from self.model_lists(self.api)
         if self.include - {"models"}:
