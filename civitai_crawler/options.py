@@ -191,6 +191,12 @@ OPTIONS = {
             "highest browsing level of a preview; one that is safe for work goes first",
         ),
         Option(
+            "CIVITAI_PROGRESS",
+            "auto",
+            _one_of("auto", "lines", "none"),
+            "auto: bars on a terminal, elsewhere a line a minute; lines: never bars",
+        ),
+        Option(
             "CIVITAI_DRY_RUN",
             "false",
             _flag,

@@ -142,6 +142,11 @@ class Pacer:
         """The site has asked for a pause that is not over."""
         return time.monotonic() < self._road.held_until
 
+    @property
+    def hold_left(self) -> float:
+        """Seconds of the pause that are left; 0 for none."""
+        return max(0.0, self._road.held_until - time.monotonic())
+
     def stopping(self) -> bool:
         """Tell that the crawl ends: nothing needs to be sent any more."""
         return self._ended or self._crawl_stops()

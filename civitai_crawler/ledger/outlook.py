@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from civitai_crawler.ledger import holdings
@@ -29,6 +30,40 @@ class Due(NamedTuple):
     """Bytes, by the published sizes."""
     unknown: int
     """How many of them have no published size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the lists and the site's counts tell of the whole crawl."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    """Expected records by feed, without what is excluded; empty where a part is left out."""
+    files: int = 0
+    """Model files that are wanted, stored ones included."""
+    files_due: int = 0
+    bytes_due: int = 0
+
+
+def held(ledger: Ledger) -> dict[str, int]:
+    """Return what is held: records by class, stored files by kind."""
+    found = dict(ledger.db.execute("SELECT kind, count(*) FROM items GROUP BY kind"))
+    return found | dict(ledger.db.execute("SELECT kind, count(*) FROM media GROUP BY kind"))
+
+
+def look(ledger: Ledger) -> Outlook:
+    """Ask the ledger; of a large archive this takes some milliseconds."""
+    scope = holdings.scope(ledger.db)
+    files = ledger.db.execute("SELECT count(*) FROM marks WHERE kind = 'file_size'").fetchone()
+    sizes = [int(size) for _, size in ledger.db.execute(_FILES)]
+    counts = expected(ledger) if scope and not scope.get("restricted") else {}
+    counts = {stem: max(0, count - _excluded(ledger, stem)) for stem, count in counts.items()}
+    return Outlook(counts, int(files[0]), len(sizes), sum(sizes))
+
+
+def _excluded(ledger: Ledger, stem: str) -> int:
+    kind = f"excluded_{stem.removesuffix('s')}"
+    row = ledger.db.execute("SELECT count(*) FROM marks WHERE kind = ?", (kind,)).fetchone()
+    return int(row[0])
 
 
 def listed(ledger: Ledger, files: Iterable[ModelFile]) -> None:

@@ -189,6 +189,10 @@ class RequestQueue:
         known.stages[stage] += 1
         return row, found[0]
 
+    def is_listing(self) -> bool:
+        """Tell whether the first lists are still being read: what they lead to is not known."""
+        return self._is_site_before(1)
+
     def _is_site_before(self, stage: int) -> bool:
         """Tell whether the site's lane is still at a stage before this one."""
         site = self._lanes.get(SITE)

@@ -96,6 +96,7 @@ class KnownItemsPipeline:
         self._ledger = Ledger.of(crawler)
         self._refusals = Refusals(self._ledger)
         self._chosen = FileFilter.from_settings(crawler.settings)
+        self._crawler = crawler
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -116,4 +117,6 @@ class KnownItemsPipeline:
             raise DropItem(f"{key[0]} {key[1]} stands in its feed already")
         what = "updated" if changed else "stored" if known else "added"
         changes.note(self._ledger, *key, what)
+        if not known:
+            self._crawler.stats.inc_value(f"civitai/added/{key[0]}")
         return item

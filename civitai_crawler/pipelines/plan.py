@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from scrapy import signals
 from scrapy.exceptions import NotConfigured
 
 from civitai_crawler.amounts import counted
@@ -51,13 +52,16 @@ class PlanPipeline:
         self._downloads = crawler.settings.getlist("CIVITAI_DOWNLOAD")
         self._stems = {item: stem for stem, item in FEEDS.items()}
         self._plan = Plan()
+        self._lines: list[str] = []
         self._seen: set[tuple[str, Any]] = set()
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         if not crawler.settings.getbool("CIVITAI_DRY_RUN"):
             raise NotConfigured
-        return cls(crawler)
+        pipeline = cls(crawler)
+        crawler.signals.connect(pipeline.engine_stopped, signals.engine_stopped)
+        return pipeline
 
     def process_item(self, item: Any) -> Any:
         if not isinstance(item, Record) or isinstance(item, Failure):
@@ -91,7 +95,11 @@ class PlanPipeline:
             return False
 
     def close_spider(self) -> None:
-        print("\n".join(lines(self._finished())))  # noqa: T201  # the answer of a dry run
+        self._lines = lines(self._finished())
+
+    def engine_stopped(self) -> None:
+        """Print it after the log's last line, when no bars are drawn any more."""
+        print("\n".join(self._lines))  # noqa: T201  # the answer of a dry run
 
     def _finished(self) -> Plan:
         plan, spider = self._plan, self._crawler.spider
