@@ -100,6 +100,25 @@ def test_the_help_of_crawl_names_spiders_and_exit_codes():
     assert ended.code == 0
     assert "user_models" in ended.log
     assert "Exit codes" in ended.log
+    assert "scrapy crawl post_pages -a post_id=..." in ended.log
+
+
+@pytest.mark.parametrize("asked", [("--help",), ("-h",), ("-a", "help")])
+def test_a_spider_tells_its_arguments(asked):
+    ended = scrapy("crawl", "user_models", *asked)
+    assert ended.code == 0, ended.log
+    assert "scrapy crawl user_models -a username=..." in ended.log
+    assert "  dry_run: true walks the lists" in ended.log
+    assert "  fresh: true starts anew" in ended.log
+    assert "post_pages" not in ended.log
+    assert "Traceback" not in ended.log
+
+
+def test_a_forgotten_creator_is_one_sentence():
+    ended = scrapy("crawl", "user_models")
+    assert ended.code == 2
+    assert "user_models needs the argument username: -a username=" in ended.log
+    assert "Traceback" not in ended.log
 
 
 def test_the_development_script_tells_its_commands():

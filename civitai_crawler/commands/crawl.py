@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError as ScrapyUsageError
+from scrapy.settings import Settings
+from scrapy.spiderloader import SpiderLoader
 
+from civitai_crawler.commands import crawl_help
 from civitai_crawler.exceptions import CivitaiError, UsageError
 from civitai_crawler.ledger import Ledger
 from civitai_crawler.ledger.summary import verdict
@@ -32,11 +36,33 @@ class Command(CrawlCommand):
         return (
             "Archive a creator of Civitai, single posts or images. Spiders: user_models (-a "
             "username=NAME), post_pages (-a post_id=ID), image_pages (-a image_id=ID), "
-            "generation_data (-a image_id=ID); the README lists all arguments. Exit codes: "
+            "generation_data (-a image_id=ID); scrapy crawl SPIDER --help lists the arguments of "
+            "one. Exit codes: "
             "0 complete, 1 ended early, 2 wrong input, 3 complete but for what the site "
             "refuses, 4 something is missing or the crawl was interrupted (the same command "
             "goes on)."
         )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        # Scrapy's would print its own options only, before it is known which spider is meant.
+        parser.add_argument("-h", "--help", action="store_true", help="show this, or of a spider")
+        self._parser = parser
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        if opts.help or "help" in opts.spargs:
+            self._print_help(args)
+            sys.exit(DONE)
+        super().process_options(args, opts)
+
+    def _print_help(self, args: list[str]) -> None:
+        """Tell the arguments of the spider that is named; without one, all there is."""
+        loader = SpiderLoader.from_settings(self.settings or Settings())
+        named = [name for name in args if name in loader.list()]
+        if not named:
+            self._parser.print_help()
+        for name in named or loader.list():
+            print("\n".join(["", *crawl_help.told(loader.load(name))]))  # noqa: T201  # the answer
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if len(args) != 1:

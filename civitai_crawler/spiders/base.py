@@ -174,6 +174,10 @@ class CivitaiSpider(Spider):
                     "login_required", "No credential is set: CIVITAI_COOKIES or CIVITAI_API_KEY."
                 )
                 return
+            self.logger.info(
+                "Not signed in, which is enough for most. With an account of yours there are "
+                "mature posts, and files that want a login: docs/sign-in.md"
+            )
             for request in self.plan():
                 yield request
         else:
