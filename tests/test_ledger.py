@@ -77,6 +77,18 @@ def test_files_do_not_hold_up_the_stages_of_the_site(folder):
     assert take(ledger)[1] == "site"
 
 
+def test_files_wait_for_earlier_stages_of_the_site(folder):
+    ledger = Ledger(folder)
+    add(ledger, "list", stage=0)
+    add(ledger, "file", lane="file", stage=1)
+    assert take(ledger, "file") is None
+    row, _ = take(ledger)
+    assert take(ledger, "file") is None
+    add(ledger, "post", stage=1)
+    finish(ledger, row)
+    assert take(ledger, "file")[1] == "file"
+
+
 def test_a_stage_starts_when_the_one_before_is_read_though_its_items_are_under_way(folder):
     ledger = Ledger(folder)
     add(ledger, "page")

@@ -73,7 +73,8 @@ def lines(plan: Plan) -> list[str]:
         f"{duration(plan.requests * plan.interval)}, with the downloads beside them "
         f"(this dry run made {plan.asked:,})."
     )
-    told.append(f"To be downloaded: {size(plan.size)}; free on the disk: {size(plan.free)}.")
+    least = "at least " if any(one.size is None for one in plan.wanted) else ""
+    told.append(f"To be downloaded: {least}{size(plan.size)}; free on the disk: {size(plan.free)}.")
     if plan.size > plan.free:
         told.append("The disk has not enough room for it.")
     told.append("Nothing was downloaded or written.")
@@ -81,7 +82,12 @@ def lines(plan: Plan) -> list[str]:
 
 
 def _records(records: Counter[str]) -> Iterator[str]:
-    named = [f"{number:,} {stem.replace('_', ' ')}" for stem, number in records.items() if number]
+    names = {stem: stem.replace("_", " ") for stem in records}
+    named = [
+        counted(number, names[stem].removesuffix("s"), names[stem])
+        for stem, number in records.items()
+        if number
+    ]
     yield f"New records: {', '.join(named) or 'none'}."
 
 
@@ -96,12 +102,14 @@ def _sum(wanted: list[Wanted]) -> str:
     if not wanted:
         return "none"
     unknown = sum(one.size is None for one in wanted)
-    rest = f", {unknown:,} of unknown size" if unknown else ""
-    return f"{len(wanted):,} ({size(sum(one.size or 0 for one in wanted))}{rest})"
+    told = [size(sum(one.size or 0 for one in wanted))] if unknown < len(wanted) else []
+    told += [f"{unknown:,} of unknown size"] if unknown else []
+    return f"{len(wanted):,} ({', '.join(told)})"
 
 
 def _biggest(wanted: list[Wanted]) -> Iterator[str]:
-    known = sorted(wanted, key=lambda one: (-(one.size or 0), one.id))[:_BIGGEST]
+    told = [one for one in wanted if one.size is not None]
+    known = sorted(told, key=lambda one: (-(one.size or 0), one.id))[:_BIGGEST]
     if known:
         yield "Biggest:"
     for one in known:
