@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tests.cli import Ended
 
 USER = "lumen_fox"
+#: Feeds whose records depend on which of several lists answers first, in any two crawls.
+RACING = {"model_versions", "images", "generation_data"}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,8 @@ def held(archive):
     feeds = {}
     for stem in FEEDS:
         records = [{**record, "fetched_at": None} for record in feed(archive, stem)]
+        if stem in RACING:
+            records = [{"id": record["id"]} for record in records]
         feeds[stem] = sorted(records, key=lambda record: str(record["id"]))
     return files, feeds
 
