@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 USER = "lumen_fox"
 #: Feeds whose records depend on which of several lists answers first, in any two crawls.
-RACING = {"model_versions", "images", "generation_data"}
+RACING = {"images", "generation_data"}
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,8 @@ def held(archive):
         records = [{**record, "fetched_at": None} for record in feed(archive, stem)]
         if stem in RACING:
             records = [{"id": record["id"]} for record in records]
+        if stem == "model_versions":  # two lists show different images of one version
+            records = [{**record, "image_ids": None} for record in records]
         feeds[stem] = sorted(records, key=lambda record: str(record["id"]))
     return files, feeds
 
