@@ -17,7 +17,7 @@ CALLS = {
     "SpoiledError": 1, "RefusedError": 1, "stop": 1, "Rule": 5, "error": 0, "warning": 0,
 }  # fmt: skip
 #: Variables that hold a sentence until it is told.
-NAMES = {"sentence", "problem", "_EXPIRED"}
+NAMES = {"sentence", "problem", "_EXPIRED", "FULL"}
 _HOLE = "\0"
 
 
