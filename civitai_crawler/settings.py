@@ -114,8 +114,8 @@ FEED_EXPORTERS = {
 # 1 GiB and 180 s) hold for the site's answers only.
 DOWNLOAD_MAXSIZE = 128 * 1024 * 1024
 DOWNLOAD_TIMEOUT = 60
-FILES_STORE = "."  # the archive decides every path; Scrapy's stores are not written to
-IMAGES_STORE = "."
+# FILES_STORE and IMAGES_STORE: not set, files lie in the archive's folder; or s3://bucket/prefix.
+globals().update(options.storage(os.environ, dotenv_values(".env")))
 
 # --- log --------------------------------------------------------------------------------------
 LOG_LEVEL = "INFO"  # default DEBUG: a line for each of many thousand items

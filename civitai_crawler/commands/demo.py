@@ -49,6 +49,8 @@ class Command(ScrapyCommand):
                 "CIVITAI_BASE_URL": standin.site_url,
                 "CIVITAI_MEDIA_URL": standin.media_url,
                 "CIVITAI_ARCHIVE": opts.folder,
+                "FILES_STORE": "",
+                "IMAGES_STORE": "",
                 # Credentials of the real site are not for the stand-in.
                 "CIVITAI_COOKIES": "",
                 "CIVITAI_COOKIES_FILE": "",

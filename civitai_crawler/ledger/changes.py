@@ -16,7 +16,7 @@ from civitai_crawler.items import Creator, Model, ModelFile, ModelVersion, Post
 from civitai_crawler.ledger.queue import State
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from civitai_crawler.ledger.store import Ledger
 
@@ -87,14 +87,15 @@ def choose(ledger: Ledger, file_id: int, *, chosen: bool) -> None:
         ledger.mark("not_chosen", file_id)
 
 
-def forget_lost_files(ledger: Ledger, folder: Path) -> int:
-    """Forget the files that somebody has removed from the archive; return their number."""
-    if not folder.is_dir():
-        return 0  # a disk that is not there proves nothing
-    rows = ledger.db.execute("SELECT kind, id, path FROM media").fetchall()
-    lost = [(kind, number) for kind, number, path in rows if not (folder / path).is_file()]
+def stored_files(ledger: Ledger, kind: str) -> dict[str, int]:
+    """Return where the stored files of *kind* lie, and the item of each."""
+    return dict(ledger.db.execute("SELECT path, id FROM media WHERE kind = ?", (kind,)))
+
+
+def forget_files(ledger: Ledger, kind: str, ids: Iterable[int]) -> None:
+    """Forget files that somebody has removed from the archive."""
+    lost = [(kind, number) for number in ids]
     ledger.db.executemany("DELETE FROM media WHERE kind = ? AND id = ?", lost)
-    return len(lost)
 
 
 def unseen(ledger: Ledger, kind: str, parents: set[int] | None = None) -> list[int]:

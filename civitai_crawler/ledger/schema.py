@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS media (
     kind TEXT, id INTEGER, path TEXT NOT NULL, size INTEGER NOT NULL, sha256 TEXT NOT NULL,
     verified TEXT, content_type TEXT, PRIMARY KEY (kind, id)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS media_sha256 ON media (sha256);
 CREATE TABLE IF NOT EXISTS paths (folded TEXT PRIMARY KEY, path TEXT, kind TEXT, id INTEGER)
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS marks (kind TEXT, id TEXT, value TEXT, PRIMARY KEY (kind, id))

@@ -222,6 +222,15 @@ class Ledger:
         ).fetchone()
         return None if row is None else Media(*row)
 
+    def media_of(self, kind: str, sha256: str, *, beside: int) -> list[Media]:
+        """Return stored files of other items than *beside* with these bytes, three at most."""
+        rows = self.db.execute(
+            "SELECT path, size, sha256, verified, content_type FROM media "
+            "WHERE sha256 = ? AND kind = ? AND id != ? LIMIT 3",
+            (sha256, kind, beside),
+        )
+        return [Media(*row) for row in rows]
+
     def record_media(self, kind: str, item_id: int, media: Media) -> None:
         self.db.execute(
             "INSERT OR REPLACE INTO media VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from civitai_crawler.ledger.refusals import Refusals
 from civitai_crawler.ledger.underway import key_of
 from civitai_crawler.pipelines import shelf
 from civitai_crawler.pipelines.filters import FileFilter
+from civitai_crawler.stores import Stores
 
 if TYPE_CHECKING:
     from typing import Self
@@ -48,7 +50,7 @@ class DuplicatesPipeline:
     def from_crawler(cls, crawler: Crawler) -> Self:
         return cls(crawler)
 
-    def open_spider(self) -> None:
+    async def open_spider(self) -> None:
         self._refusals.begin_run()
         changes.begin_run(self._ledger)
         # What the summary needs to know at the end: what was asked for of each image and file.
@@ -56,10 +58,19 @@ class DuplicatesPipeline:
         self._ledger.set_fact("kinds", ",".join(getattr(self._crawler.spider, "kinds", [])))
         archive = getattr(self._crawler.spider, "archive", None)
         if archive:
-            folder = shelf.folder(self._crawler.settings["CIVITAI_ARCHIVE"], archive)
-            lost = changes.forget_lost_files(self._ledger, folder)
-            if lost:
-                logger.info("%d stored files are not on the disk any more; fetching anew", lost)
+            await self._forget_lost(archive)
+
+    async def _forget_lost(self, archive: str) -> None:
+        """Forget the stored files that somebody has removed, so that they are fetched anew."""
+        folder, lost = shelf.folder(self._crawler.settings["CIVITAI_ARCHIVE"], archive), 0
+        for kind, word in MEDIA_KINDS.values():
+            stored = changes.stored_files(self._ledger, kind)
+            store = Stores.of(self._crawler).get(word, folder)
+            gone = await asyncio.to_thread(store.missing, stored)
+            changes.forget_files(self._ledger, kind, [stored[path] for path in gone])
+            lost += len(gone)
+        if lost:
+            logger.info("%d stored files are not in their place any more; fetching anew", lost)
 
     def process_item(self, item: Any) -> Any:
         if not isinstance(item, Record):

@@ -14,9 +14,9 @@ from civitai_crawler.exceptions import UnfinishedError
 from civitai_crawler.items import GenerationData, Image
 from civitai_crawler.ledger import Ledger
 from civitai_crawler.pipelines import shelf
+from civitai_crawler.stores import Store, StoreError, Stores
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import Self
 
     from scrapy.crawler import Crawler
@@ -112,19 +112,20 @@ class EmbeddedPipeline:
         media = self._ledger.media("image", item.id)
         if media is None:
             return
-        root = self._crawler.settings["CIVITAI_ARCHIVE"]
-        found = await self._read(shelf.folder(root, item.archive) / media.path)
+        folder = shelf.folder(self._crawler.settings["CIVITAI_ARCHIVE"], item.archive)
+        found = await self._read(Stores.of(self._crawler).get("images", folder), media.path)
         if found is not None:
             complete(item, found)
             self._count(item.provenance or "api")
 
-    async def _read(self, file: Path) -> Embedded | None:
+    async def _read(self, store: Store, path: str) -> Embedded | None:
         async with self._turns:
             try:
-                return await asyncio.to_thread(read, file)
-            except OSError as error:
+                return await asyncio.to_thread(read, store, path)
+            except (OSError, StoreError) as error:
                 # Gone or unreadable since it was stored: the record stands without it.
-                logger.warning("No look into %s: %s", file.name, error.strerror)
+                why = error.strerror if isinstance(error, OSError) else error
+                logger.warning("No look into %s: %s", path.rpartition("/")[2], why)
                 self._count("unreadable")
                 return None
 
@@ -132,14 +133,9 @@ class EmbeddedPipeline:
         self._crawler.stats.inc_value(f"civitai/embedded/{event}")
 
 
-def read(file: Path) -> Embedded | None:
+def read(store: Store, path: str) -> Embedded | None:
     """Read what a file tells (blocking), its metadata only."""
-    with file.open("rb", buffering=0) as stream:
-
-        def piece(at: int, length: int) -> bytes:
-            stream.seek(at)
-            return stream.read(length)
-
+    with store.pieces(path) as piece:
         return embedded(piece)
 
 

@@ -37,8 +37,10 @@ from civitai_crawler.pipelines.failures import (
     report,
     running_engine,
 )
+from civitai_crawler.pipelines.keeping import Keeper
 from civitai_crawler.pipelines.outcomes import Forgetful, media_info
 from civitai_crawler.pipelines.trouble import end_crawl
+from civitai_crawler.stores import StoreError, Stores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,9 +90,16 @@ class StreamedMediaPipeline(FilesPipeline):
     def ledger(self) -> Ledger:
         return Ledger.of(self.crawler)
 
+    @cached_property
+    def keeper(self) -> Keeper:
+        return Keeper(self.crawler, self.kind, self.word)
+
     def open_spider(self, spider: Spider | None = None) -> None:
         super().open_spider()
         self.spiderinfo.downloaded = Forgetful()
+
+    def close_spider(self) -> None:
+        Stores.of(self.crawler).close()
 
     @abstractmethod
     def sources(self, item: Any) -> Sequence[str]:
@@ -139,9 +148,11 @@ class StreamedMediaPipeline(FilesPipeline):
         found = await self.check(item, streamed)
         wanted = self.file_path(request, response, info, item=item)
         path = self.ledger.claim_path(self.kind, item.id, wanted)
-        await asyncio.to_thread(shelf.place, self.part(item), self.folder(item) / path)
         media = Media(path, found.size, found.sha256, found.verified, found.content_type)
+        how = await self.keeper.keep(self.folder(item), item.id, media, self.part(item))
         self.count("stored")
+        if how != "stored":
+            self.count(how)
         self.count("bytes", media.size - streamed.resumed_from)
         return media_info(request.url, "downloaded", media)
 
@@ -160,23 +171,20 @@ class StreamedMediaPipeline(FilesPipeline):
         try:
             held = await self.held(item)
             if held is not None:
+                self.ledger.record_media(self.kind, item.id, held)
                 self.count("present")
                 return media_info(request.url, "uptodate", held)
-            return await self._fetch(item, info)
+            return await self.fetch(item, info)
         except (RefusedError, UnfinishedError) as error:
             return media_info(request.url, "failed", error)
-        except OSError as error:
+        except (OSError, StoreError) as error:
             return media_info(request.url, "failed", end_crawl(self.crawler, error))
 
     async def held(self, item: Any) -> Media | None:
         """Return the item's file when an earlier run left it; its size is enough of a proof."""
-        media = self.ledger.media(self.kind, item.id)
-        if media is None:
-            return None
-        file = self.folder(item) / media.path
-        return media if await asyncio.to_thread(shelf.is_held, file, media.size) else None
+        return await self.keeper.held(self.folder(item), item.id)
 
-    async def _fetch(self, item: Any, info: MediaPipeline.SpiderInfo) -> FileInfo:
+    async def fetch(self, item: Any, info: MediaPipeline.SpiderInfo) -> FileInfo:
         """Try one address after the other; the most telling refusal is raised in the end."""
         told: RefusedError | None = None
         for url in self.sources(item):
@@ -219,7 +227,6 @@ class StreamedMediaPipeline(FilesPipeline):
 
     def _settle(self, item: Any, outcome: Media | CivitaiError) -> None:
         if isinstance(outcome, Media):
-            self.ledger.record_media(self.kind, item.id, outcome)
             self.fill(item, outcome)
         elif isinstance(outcome, RefusedError):
             self.count(f"failed/{outcome.reason}")

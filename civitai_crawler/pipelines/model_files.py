@@ -17,13 +17,13 @@ from civitai_crawler.exceptions import UnfinishedError
 from civitai_crawler.handlers.pacing import Pacer
 from civitai_crawler.items import ModelFile
 from civitai_crawler.ledger import Media
-from civitai_crawler.pipelines import shelf
 from civitai_crawler.pipelines.failures import RefusedError, SpoiledError
 from civitai_crawler.pipelines.filters import FileFilter
 from civitai_crawler.pipelines.media import StreamedMediaPipeline
 from civitai_crawler.pipelines.names import file_name, model_file_path
+from civitai_crawler.pipelines.outcomes import media_info
 from civitai_crawler.pipelines.sniff import sniff
-from civitai_crawler.pipelines.verification import proof, verify
+from civitai_crawler.pipelines.verification import proof, published_sha256, verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,13 +74,30 @@ class ModelFilesPipeline(StreamedMediaPipeline, FilesPipeline):
         item: Any = None,
     ) -> str:
         """Place a file; one that was published in place of a held one goes beside it."""
+        streamed = response.meta["civitai_streamed"] if response is not None else None
+        return self._wanted_path(item, streamed.sha256 if streamed else None)
+
+    def _wanted_path(self, item: ModelFile, sha256: str | None) -> str:
         path = model_file_path(item)
         held = self.ledger.media(self.kind, item.id)
-        streamed = response.meta["civitai_streamed"] if response is not None else None
-        if held is None or streamed is None or streamed.sha256 == held.sha256:
+        if held is None or sha256 is None or sha256 == held.sha256:
             return path
         place = PurePosixPath(path)
-        return str(place.with_name(f"{place.stem} [{streamed.sha256[:10]}]{place.suffix}"))
+        return str(place.with_name(f"{place.stem} [{sha256[:10]}]{place.suffix}"))
+
+    async def fetch(self, item: ModelFile, info: MediaPipeline.SpiderInfo) -> FileInfo:
+        """Fetch the file, unless another item has brought the same bytes."""
+        sha256 = published_sha256(item)
+        if sha256 is None:
+            return await super().fetch(item, info)
+        async with self.keeper.turn(sha256):
+            wanted = self._wanted_path(item, sha256)
+            shared = await self.keeper.share(self.folder(item), item.id, wanted, sha256)
+            if shared is None:
+                return await super().fetch(item, info)
+        how, media = shared
+        self.count(how)
+        return media_info("", "uptodate", media)
 
     def quarantine(self, item: ModelFile) -> Path:
         name = file_name(item.name, "file", max_bytes=150)
@@ -96,22 +113,20 @@ class ModelFilesPipeline(StreamedMediaPipeline, FilesPipeline):
             media = await super().held(item) or await self._left_behind(item)
             if media is None:
                 return None
-            file = self.folder(item) / media.path
+            archive = self.folder(item)
+            # In a bucket it would have to come back: what was proved as it arrived stands.
+            file = None if self.keeper.is_remote(archive) else archive / media.path
             proven = await asyncio.to_thread(proof, item, media.sha256, file, self._keep_on)
             return replace(media, verified=proven or media.verified)
         except SpoiledError:
             return None
 
     async def _left_behind(self, item: ModelFile) -> Media | None:
-        if not item.hashes.get("SHA256"):
+        sha256 = published_sha256(item)
+        if sha256 is None:
             return None
         path = self.ledger.claim_path(self.kind, item.id, model_file_path(item))
-        file = self.folder(item) / path
-        found = await asyncio.to_thread(shelf.sha256, file)
-        if found is None or proof(item, found, file) != "SHA256":
-            return None
-        size = (await asyncio.to_thread(file.stat)).st_size
-        return Media(path, size, found, "SHA256", None)
+        return await self.keeper.left_behind(self.folder(item), path, sha256)
 
     async def check(self, item: ModelFile, streamed: Streamed) -> Media:
         kind = sniff(streamed.head)

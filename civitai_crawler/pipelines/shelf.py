@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from civitai_crawler.handlers.partfile import keep
@@ -19,25 +18,7 @@ def part(archive: Path, kind: str, item_id: int) -> Path:
     return archive / ".job" / "parts" / f"{kind}-{item_id}.part"
 
 
-def is_held(file: Path, size: int) -> bool:
-    """Tell whether *file* is there with *size* bytes."""
-    try:
-        found = file.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return found.st_size == size
-
-
 def place(arrived: Path, target: Path) -> None:
     """Move checked bytes to their place, for good: durable when this returns."""
     target.parent.mkdir(parents=True, exist_ok=True)
     keep(arrived, target)
-
-
-def sha256(file: Path) -> str | None:
-    """Hash a file; ``None`` when it is not there."""
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return None

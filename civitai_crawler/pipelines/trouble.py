@@ -11,6 +11,7 @@ from civitai_crawler.exceptions import UnfinishedError
 from civitai_crawler.handlers.pacing import Pacer
 from civitai_crawler.ledger.scheduler import FULL
 from civitai_crawler.pipelines.failures import running_engine
+from civitai_crawler.stores import StoreError
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -23,14 +24,17 @@ _LOCKED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _closing: set[asyncio.Task[None]] = set()
 
 
-def end_crawl(crawler: Crawler, error: OSError) -> UnfinishedError:
+def end_crawl(crawler: Crawler, error: OSError | StoreError) -> UnfinishedError:
     """Close the spider, once, with a reason and a sentence; return what to raise.
 
-    The reasons are ``disk_full``, ``file_too_large`` and ``archive_not_writable``.
+    The reasons are ``disk_full``, ``file_too_large``, ``archive_not_writable`` and
+    ``bucket_unusable``.
 
     An error that has nothing to do with writing is raised again: it is a bug.
     """
-    if error.errno in _FULL:
+    if isinstance(error, StoreError):
+        reason, sentence = "bucket_unusable", f"{error} What was fetched is kept for the next run."
+    elif error.errno in _FULL:
         reason = "disk_full"
         sentence = FULL
     elif error.errno == errno.EFBIG:

@@ -29,20 +29,28 @@ _BINARY = frozenset(
 )
 
 
+def published_sha256(file: ModelFile) -> str | None:
+    """Return the published SHA256 in lower-case hex, if there is a whole one."""
+    found = _published(file).get("SHA256", "")
+    return found if len(found) == _OF_SHA256["SHA256"] else None
+
+
 def proof(
-    file: ModelFile, sha256: str, path: Path, check: Callable[[], None] = lambda: None
+    file: ModelFile, sha256: str, path: Path | None, check: Callable[[], None] = lambda: None
 ) -> str | None:
     """Return the published hash that proves the bytes; ``None`` when none is published.
 
     What SHA256 answers (SHA256, AutoV2) costs nothing; for others *path*, where the bytes lie, is
-    read once (blocking; *check* may raise to end that). Raises SpoiledError when the published hash
-    is another.
+    read once (blocking; *check* may raise to end that), and ``None`` leaves them out. Raises
+    SpoiledError when the published hash is another.
     """
-    hashes = {name.upper(): value.strip().lower() for name, value in file.hashes.items() if value}
+    hashes = _published(file)
     for name, digits in _OF_SHA256.items():
         published = hashes.get(name.upper(), "")[:digits]
         if len(published) == digits:
             return _compared("SHA256", name, published, (sha256.lower(),))
+    if path is None:
+        return None
     for name, algorithm in ALGORITHMS.items():
         published = hashes.get(name.upper(), "")
         if len(published) in algorithm.digits and (found := algorithm.compute(path, check)):
@@ -85,6 +93,11 @@ def verify(
 def is_whole(proven: str) -> bool:
     """Tell whether the named hash covers every byte of a file."""
     return proven in _OF_SHA256 or (proven in ALGORITHMS and ALGORITHMS[proven].whole)
+
+
+def _published(file: ModelFile) -> dict[str, str]:
+    """Return the published hashes in lower case by their upper-case names."""
+    return {name.upper(): value.strip().lower() for name, value in file.hashes.items() if value}
 
 
 def _compared(computed: str, name: str, published: str, found: tuple[str, ...]) -> str:

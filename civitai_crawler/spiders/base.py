@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from scrapy import Request, Spider
 from scrapy.exceptions import CloseSpider
 
+from civitai_crawler import options
 from civitai_crawler.api import endpoints, parsers, trpc
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.items import FEEDS, Failure, Record
@@ -95,6 +96,7 @@ class CivitaiSpider(Spider):
 
     def settle_in(self, settings: Settings) -> None:
         """Put job, feeds and downloads of this crawl into the settings, below what ``-s`` says."""
+        options.hide(settings)
         home = self.home(settings)
         if not settings.get("JOBDIR"):
             settings.set("JOBDIR", str(home / ".job"), priority="spider")

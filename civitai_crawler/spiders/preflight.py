@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from civitai_crawler import options
+from civitai_crawler import options, stores
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.middlewares.login import credentials
 
@@ -19,12 +19,13 @@ _NOT_OURS = {"CIVITAI_SAMPLES"}
 
 
 def check(settings: BaseSettings) -> None:
-    """Raise :class:`UsageError` for a wrong setting, credential or archive folder."""
+    """Raise :class:`UsageError` for a wrong setting, credential, bucket or archive folder."""
     environment = [name for name in os.environ if name not in _NOT_OURS]
     ours = [name for name in settings if name.startswith(options.PREFIX)]
     values: dict[str, Any] = {name: settings.get(name) for name in ours}
     options.check(values, environment)
     credentials(settings)
+    stores.check(settings)
     folder = Path(settings["CIVITAI_ARCHIVE"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
