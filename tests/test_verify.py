@@ -192,7 +192,7 @@ def test_names_written_apart_are_the_same_name(archive):
     assert [finding.what for finding in inventory.extras(archive, known)] == ["extra"]
     write(archive / "images.jsonl", [record(1, "posts/caf\u00e9.png", b"x")])
     known = inventory.recorded(archive, print)
-    assert [finding.path.name for finding in inventory.extras(archive, known)] == ["11.png"]
+    assert [Path(finding.path).name for finding in inventory.extras(archive, known)] == ["11.png"]
 
 
 def test_what_a_terminal_would_obey_is_escaped(archive):

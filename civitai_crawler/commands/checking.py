@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from civitai_crawler.commands import inventory
 from civitai_crawler.commands.inventory import Finding, Recorded
+from civitai_crawler.stores import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_BLOCK = 1024 * 1024
+    from civitai_crawler.stores import Stores
+    from civitai_crawler.stores.base import Reading
+
 #: Seconds between two looks at the progress.
 _PAUSE = 0.2
 _GIB = 1024**3
@@ -37,9 +39,12 @@ class Check:
         """Nothing was found wrong so far."""
         return not self._counts
 
-    def run(self, archive: Path, tick: Callable[[], None]) -> None:
-        """Check *archive*; *tick* is called now and then meanwhile."""
-        known = inventory.recorded(archive, self._note)
+    def run(self, archive: Path, tick: Callable[[], None], stores: Stores | None = None) -> None:
+        """Check *archive*; *tick* is called now and then meanwhile.
+
+        *stores*: where its files lie; left out: in its folder.
+        """
+        known = inventory.recorded(archive, self._note, stores)
         self._recorded += len(known)
         work = iter(known.values())
         with ThreadPoolExecutor(self._threads) as pool:
@@ -54,6 +59,9 @@ class Check:
                 task.result()
         for finding in inventory.extras(archive, known):
             self._note(finding)
+        if stores is not None:
+            for finding in inventory.far_extras(known, archive, stores):
+                self._note(finding)
 
     def progress(self) -> str:
         """Say how far it is."""
@@ -87,26 +95,28 @@ class Check:
                 self._checked += 1
 
     def _look(self, one: Recorded) -> Finding | None:
+        name = one.store.name(one.path)
         try:
-            status = one.path.stat()
-            if not stat.S_ISREG(status.st_mode):
-                return Finding("unreadable", one.path, "it is no file")
-            if one.size is not None and status.st_size != one.size:
-                return Finding("changed", one.path, f"{status.st_size} bytes, not {one.size}")
-            found = self._sha256(one.path)
+            with one.store.stream(one.path) as reading:
+                if one.size is not None and reading.size != one.size:
+                    return Finding("changed", name, f"{reading.size} bytes, not {one.size}")
+                found = self._sha256(reading)
         except (FileNotFoundError, NotADirectoryError):
-            return Finding("missing", one.path)
+            return Finding("missing", name)
         except OSError as error:
-            return Finding("unreadable", one.path, error.strerror or type(error).__name__)
+            return Finding("unreadable", name, error.strerror or type(error).__name__)
+        except StoreError as error:
+            return Finding("unreadable", name, str(error))
         if one.sha256 is not None and found != one.sha256:
-            return Finding("changed", one.path, f"SHA256 {found[:12]}…, not {one.sha256[:12]}…")
+            return Finding("changed", name, f"SHA256 {found[:12]}…, not {one.sha256[:12]}…")
         return None
 
-    def _sha256(self, file: Path) -> str:
+    def _sha256(self, reading: Reading) -> str:
         digest = hashlib.sha256()
-        with file.open("rb", buffering=0) as stream:
-            while not self._stop.is_set() and (block := stream.read(_BLOCK)):
-                digest.update(block)
-                with self._lock:
-                    self._bytes += len(block)
+        for block in reading.blocks:
+            if self._stop.is_set():
+                break
+            digest.update(block)
+            with self._lock:
+                self._bytes += len(block)
         return digest.hexdigest()

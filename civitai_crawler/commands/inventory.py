@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from civitai_crawler.archive.feeds import lines
 from civitai_crawler.archive.folders import feeds, inside, is_feed
+from civitai_crawler.stores import LocalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from civitai_crawler.archive.feeds import Line
+    from civitai_crawler.stores import Store, Stores
 
-#: Feeds whose records name files.
-STEMS = ("model_files", "images")
+#: Feeds whose records name files, with the word of the settings that says where those lie.
+STEMS = {"model_files": "files", "images": "images"}
 #: What stands beside feeds in an archive: reports and pages made of them.
 _ABOUT = frozenset({".json", ".md", ".html"})
 #: Folders of an archive that no record speaks of.
@@ -35,8 +37,8 @@ class Finding:
 
     what: str
     """``missing``, ``changed``, ``extra``, ``unreadable`` or ``broken`` (the record itself)."""
-    path: Path
-    """The file, or the feed of a broken record."""
+    path: Path | str
+    """The file, or the feed of a broken record; an object of a bucket as ``s3://...``."""
     why: str = ""
     """In words, where ``what`` does not say all."""
 
@@ -45,19 +47,26 @@ class Finding:
 class Recorded:
     """A file as its record describes it."""
 
-    path: Path
+    path: str
+    """Relative to the archive, POSIX."""
     size: int | None
     sha256: str | None
+    store: Store
+    """Where it lies."""
 
 
-def recorded(archive: Path, tell: Callable[[Finding], None]) -> dict[str, Recorded]:
+def recorded(
+    archive: Path, tell: Callable[[Finding], None], stores: Stores | None = None
+) -> dict[str, Recorded]:
     """Return the files that the records of *archive* name, by their normalised relative path.
 
-    Of an id the last record with a path counts: a later one may be an update from a run that
-    fetched no files. Records that cannot be understood are told.
+    *stores*: where they lie; left out: in the archive's folder. Of an id the last record with a
+    path counts: a later one may be an update from a run that fetched no files. Records that cannot
+    be understood are told.
     """
     found: dict[str, Recorded] = {}
-    for stem in STEMS:
+    for stem, word in STEMS.items():
+        store = stores.get(word, archive) if stores else LocalStore(archive)
         rows: dict[str, Line] = {}
         for feed in feeds(archive, stem):
             for line in lines(feed, lambda one: tell(Finding(one.what, one.feed, one.why))):
@@ -65,12 +74,23 @@ def recorded(archive: Path, tell: Callable[[Finding], None]) -> dict[str, Record
                     rows[str(line.values.get("id"))] = line
         for line in rows.values():
             try:
-                one = _recorded(archive, line.values)
+                one = _recorded(archive, line.values, store)
             except ValueError as error:
                 tell(Finding("broken", line.feed, f"record {line.values.get('id')}: {error}"))
             else:
-                found[_key(archive, one.path)] = one
+                found[_normal(one.path)] = one
     return found
+
+
+def far_extras(known: dict[str, Recorded], archive: Path, stores: Stores) -> Iterator[Finding]:
+    """Yield the objects in buckets that no record of *archive* names."""
+    far = {id(store): store for store in (stores.get(word, archive) for word in STEMS.values())}
+    stems = _stems(known)
+    for store in (store for store in far.values() if store.remote):
+        for path in store.paths():
+            key = _normal(path)
+            if key not in known and not _is_sidecar(key, stems):
+                yield Finding("extra", store.name(path))
 
 
 def extras(archive: Path, known: dict[str, Recorded]) -> Iterator[Finding]:
@@ -78,7 +98,7 @@ def extras(archive: Path, known: dict[str, Recorded]) -> Iterator[Finding]:
 
     Feeds, reports, sidecars, quarantine, thumbnails and hidden files are no part of the records.
     """
-    stems = {str(PurePosixPath(key).with_suffix("")) for key in known}
+    stems = _stems(known)
     closed: list[OSError] = []
     for place, folders, files in os.walk(archive, onerror=closed.append):
         folder = Path(place)
@@ -101,6 +121,10 @@ def _is_about(name: str) -> bool:
     return file.suffix in _ABOUT or is_feed(name)
 
 
+def _stems(known: Iterable[str]) -> set[str]:
+    return {str(PurePosixPath(key).with_suffix("")) for key in known}
+
+
 def _is_sidecar(key: str, stems: set[str]) -> bool:
     key = key.removesuffix(_BACKUP)
     for ending in _SIDECARS:
@@ -112,15 +136,20 @@ def _is_sidecar(key: str, stems: set[str]) -> bool:
     return bool(preview) and before in stems
 
 
-def _recorded(archive: Path, record: dict[str, Any]) -> Recorded:
+def _recorded(archive: Path, record: dict[str, Any], store: Store) -> Recorded:
     size = record.get("size_bytes")
     return Recorded(
-        inside(archive, str(record["path"])),
+        inside(archive, str(record["path"])).relative_to(archive).as_posix(),
         None if size in (None, "") else int(str(size)),
         str(record["sha256"]).lower() if record.get("sha256") else None,
+        store,
     )
 
 
 def _key(archive: Path, file: Path) -> str:
+    return _normal(file.relative_to(archive).as_posix())
+
+
+def _normal(path: str) -> str:
     """Compare names as all systems do: some store accents apart from their letters."""
-    return unicodedata.normalize("NFC", file.relative_to(archive).as_posix())
+    return unicodedata.normalize("NFC", path)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError as ScrapyUsageError
+from scrapy.settings import Settings
 
 from civitai_crawler.archive import archives
 from civitai_crawler.commands.checking import Check
 from civitai_crawler.commands.terminal import say, show
 from civitai_crawler.exceptions import UsageError
+from civitai_crawler.stores import StoreError, Stores
 
 if TYPE_CHECKING:
     from civitai_crawler.commands.inventory import Finding
@@ -36,7 +38,8 @@ class Command(ScrapyCommand):
     def long_desc(self) -> str:
         return (
             "Hash every file that the records of an archive name, and look for files that none "
-            "names. PATH is an archive or a folder of archives. Exit codes: 0 all is as recorded, "
+            "names. PATH is an archive or a folder of archives; files in a bucket are read from "
+            "where FILES_STORE and IMAGES_STORE say. Exit codes: 0 all is as recorded, "
             "2 wrong input, 3 something is missing, changed or extra."
         )
 
@@ -51,18 +54,25 @@ class Command(ScrapyCommand):
             raise ScrapyUsageError("Name an archive: scrapy verify archive/NAME")
         try:
             folders = archives(Path(arg) for arg in args)
+            stores = Stores(self.settings or Settings())
+            stores.check()
         except UsageError as error:
             raise ScrapyUsageError(str(error), print_help=False) from error
         check = Check(_print, threads=opts.threads)
         try:
             for folder in folders:
-                check.run(folder, lambda: show(check.progress()))
+                check.run(folder, lambda: show(check.progress()), stores)
         except KeyboardInterrupt:
             self.exitcode = INTERRUPTED
             say(f"Interrupted. {check.summary()}")
+        except StoreError as error:
+            self.exitcode = WRONG
+            say(f"{error} {check.summary()}")
         else:
             self.exitcode = CLEAN if check.is_clean else WRONG
             say(check.summary())
+        finally:
+            stores.close()
 
 
 def _print(finding: Finding) -> None:

@@ -6,5 +6,6 @@ local disk; Scrapy's ``FILES_STORE`` and ``IMAGES_STORE`` say where model files 
 
 from civitai_crawler.stores.base import Store, StoreError
 from civitai_crawler.stores.choice import Stores, check
+from civitai_crawler.stores.local import LocalStore
 
-__all__ = ["Store", "StoreError", "Stores", "check"]
+__all__ = ["LocalStore", "Store", "StoreError", "Stores", "check"]

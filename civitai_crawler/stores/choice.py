@@ -53,9 +53,10 @@ class Stores:
     def check(self) -> None:
         """Raise UsageError when a bucket cannot be used: absent, not reachable, a wrong key."""
         for address in {address for address in self._addresses.values() if address is not None}:
+            client = self._connected()
             try:
                 with told(address.bucket):
-                    self._connected().list_objects_v2(Bucket=address.bucket, MaxKeys=1)
+                    client.list_objects_v2(Bucket=address.bucket, MaxKeys=1)
             except StoreError as error:
                 if code_of(error.__cause__ or error) not in DENIED:
                     raise UsageError(str(error)) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from civitai_crawler.handlers.partfile import discard
@@ -126,13 +126,14 @@ class S3Store:
     @contextmanager
     def stream(self, path: str) -> Iterator[Reading]:
         answer = self._get(path)
-        with answer["Body"] as body:
+        with closing(answer["Body"]) as body:
             yield Reading(answer["ContentLength"], self._blocks(body))
 
     @contextmanager
     def pieces(self, path: str) -> Iterator[Callable[[int, int], bytes]]:
         def fetch(at: int, length: int) -> bytes:
-            with self._get(path, Range=f"bytes={at}-{at + length - 1}")["Body"] as body:
+            answer = self._get(path, Range=f"bytes={at}-{at + length - 1}")
+            with closing(answer["Body"]) as body:
                 return b"".join(self._blocks(body))
 
         found = self.found(path)
