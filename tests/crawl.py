@@ -205,9 +205,18 @@ def child(out: Path) -> None:
         "items": items,
         "stats": plain(crawler.stats.get_stats()),
         "reason": reasons[0] if reasons else None,
-        "max_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "max_rss": peak(),
     }
     out.write_text(json.dumps(result))
+
+
+def peak() -> int:
+    """Return this process's peak memory in bytes; rusage would tell that of a large parent."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(found["VmHWM"].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def test_a_creator_is_archived_into_a_bucket(server, tmp_path):
     world = World.small()
     env = server.settings(prefix="civitai/all")
     with Standin.in_thread(world) as standin:
-        args = ("user_models", "-s", "LOG_LEVEL=DEBUG")
+        args = ("user_models", "-s", "LOG_LEVEL=DEBUG", "-s", f"AWS_SECRET_ACCESS_KEY={SECRET}")
         ended = crawl(standin, tmp_path, *args, username=USER, env=env)
         assert ended.code in DONE, ended.log
         archive = tmp_path / USER
@@ -326,7 +326,7 @@ def test_a_place_that_is_none(tmp_path, store):
 @pytest.mark.parametrize("command", ["crawl", "verify"])
 def test_a_bucket_that_is_not_there(server, tmp_path, command):
     env = {**server.settings(), "FILES_STORE": "s3://nowhere/"}
-    assert_one_sentence(attempt(tmp_path, env, command), 2, "There is no bucket nowhere")
+    assert_one_sentence(attempt(tmp_path, env, command), 2, "has no bucket nowhere")
 
 
 def test_a_server_that_is_not_there(tmp_path):

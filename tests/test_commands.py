@@ -57,7 +57,8 @@ def test_an_unknown_feed_is_refused_with_a_sentence():
 
 
 def test_the_demo_ends_well_and_says_where_and_what(tmp_path):
-    ended = scrapy("demo", "--folder", str(tmp_path / "demo"), timeout=200)
+    env = {"FILES_STORE": "s3://elsewhere/", "IMAGES_STORE": "s3://elsewhere/"}  # not for a demo
+    ended = scrapy("demo", "--folder", str(tmp_path / "demo"), env=env, timeout=200)
     assert ended.code == 0, ended.log
     assert str(tmp_path / "demo" / "lumen_fox") in ended.log
     assert ended.log.rstrip().endswith("Complete.")

@@ -73,6 +73,18 @@ def test_a_clean_archive(archive):
     assert ended.log == "Checked 2 of 2 recorded files (0.00 GiB): all as recorded.\n"
 
 
+def test_bytes_that_are_stored_once_or_twice(archive):
+    """Equal files are two names of one, or copies where the file system makes no links."""
+    place = (archive / MODEL).parent
+    os.link(archive / MODEL, place / "linked.safetensors")
+    (place / "copied.safetensors").write_bytes(BYTES[MODEL])
+    paths = [MODEL, *(MODEL.replace("fox", name) for name in ("linked", "copied"))]
+    write(archive / "model_files.jsonl", [record(n, p, BYTES[MODEL]) for n, p in enumerate(paths)])
+    ended = verify(archive)
+    assert (ended.code, findings(ended)) == (0, [])
+    assert "Checked 4 of 4" in ended.log
+
+
 def test_each_kind_of_damage(archive):
     data = BYTES[IMAGE]
     more = {kind: f"posts/3 night/{kind}.png" for kind in ("gone", "longer", "folder", "loop")}

@@ -28,7 +28,7 @@ def lines(told: Account) -> list[str]:
         if "files" in one and one["files"]["stored"]
     ]
     if stored:
-        said.append(f"Stored on disk: {', '.join(stored)}")
+        said.append(f"Stored: {', '.join(stored)}")
     for title, counts in (
         ("Not obtained, by reason", _reasons(told)),
         ("Counted by the site and named by no list", told["not_listed"]),

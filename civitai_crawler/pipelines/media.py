@@ -40,7 +40,7 @@ from civitai_crawler.pipelines.failures import (
 from civitai_crawler.pipelines.keeping import Keeper
 from civitai_crawler.pipelines.outcomes import Forgetful, media_info
 from civitai_crawler.pipelines.trouble import end_crawl
-from civitai_crawler.stores import StoreError, Stores
+from civitai_crawler.stores import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,9 +97,6 @@ class StreamedMediaPipeline(FilesPipeline):
     def open_spider(self, spider: Spider | None = None) -> None:
         super().open_spider()
         self.spiderinfo.downloaded = Forgetful()
-
-    def close_spider(self) -> None:
-        Stores.of(self.crawler).close()
 
     @abstractmethod
     def sources(self, item: Any) -> Sequence[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from scrapy import signals
+
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.stores.base import StoreError
 from civitai_crawler.stores.client import DENIED, Address, code_of, connect, told
@@ -30,10 +32,11 @@ class Stores:
 
     @classmethod
     def of(cls, crawler: Crawler) -> Stores:
-        """Return the stores of *crawler*."""
+        """Return the stores of *crawler*, which are closed when it ends."""
         stores = cls._by_crawler.get(crawler)
         if stores is None:
             stores = cls._by_crawler[crawler] = cls(crawler.settings)
+            crawler.signals.connect(stores.close, signals.spider_closed)
         return stores
 
     def __init__(self, settings: BaseSettings) -> None:

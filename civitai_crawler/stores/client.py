@@ -124,7 +124,7 @@ def told(bucket: str) -> Iterator[None]:
 def _sentence(bucket: str, error: Exception) -> str:
     code = code_of(error)
     if code in _BUCKET:
-        return f"There is no bucket {bucket} where AWS_ENDPOINT_URL points; make it first."
+        return f"The S3 server has no bucket {bucket}; make it first."
     if code in _KEY or type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
         why = code or "none is set"
         return f"The S3 server does not take the key in AWS_ACCESS_KEY_ID and its secret ({why})."
