@@ -235,7 +235,10 @@ def test_an_upload_that_is_broken_off_is_taken_up(server, big_world, tmp_path, h
     server.fail(slow=0.5)
     env = {**server.settings(), "CIVITAI_DOWNLOAD": "files"}
     log = tmp_path / "log"
-    args = ("crawl", "user_models", "-a", f"username={USER}", "-a", "download=files")
+    only = {"username": USER, "download": "files", "include": "models", "types": "LORA"}
+    args = ["crawl", "user_models"]
+    for name, value in only.items():
+        args += ["-a", f"{name}={value}"]
     with Standin.in_thread(big_world) as standin:
         given = {**pointed_at(standin, tmp_path), **env}
         running = start(*args, env=given, log=log)
@@ -381,16 +384,17 @@ def test_a_bucket_that_takes_no_more_ends_the_crawl(server, tmp_path):
     env = server.settings()
     with Standin.in_thread(World.small()) as standin:
         server.fail(deny="PUT")
-        ended = crawl(standin, tmp_path, username=USER, env=env)
+        ended = crawl(standin, tmp_path, username="one_boat", env=env)
         assert_one_sentence(ended, 1, "may not use the bucket shelf (AccessDenied)")
         assert "What was fetched is kept" in ended.log
-        kept = {path.name for path in (tmp_path / USER / ".job/parts").glob("*.part")}
+        kept = {path.name for path in (tmp_path / "one_boat/.job/parts").glob("*.part")}
         assert kept
         assert server.objects() == {}
         server.fail()
-        again = crawl(standin, tmp_path, username=USER, env=env)
+        again = crawl(standin, tmp_path, username="one_boat", env=env)
         assert again.code in DONE, again.log
-    first = archived(server, tmp_path / USER, "")
+    first = archived(server, tmp_path / "one_boat", "")
+    assert len(first) == 4
     assert {key: sha256(body) for key, body in server.objects().items()} == {
         key: one["sha256"] for key, one in first.items()
     }

@@ -61,12 +61,15 @@ async def test_a_published_hash_that_is_held_is_not_downloaded(tmp_path):
 
 
 async def test_equal_pictures_are_one_file_on_the_disk(tmp_path):
-    goods: dict[str, bytes | list[bytes]] = {original(1): PNG, original(2): PNG}
-    done = await run(tmp_path, goods, [image(1), image(2)])
+    """They arrive together: one is stored first, the others have to see it."""
+    numbers = range(1, 13)
+    goods: dict[str, bytes | list[bytes]] = {original(number): PNG for number in numbers}
+    done = await run(tmp_path, goods, [image(number) for number in numbers])
 
-    assert sum(done.shop.asked.values()) == 2  # nobody publishes their hash
-    assert done.bytes_of(1) == done.bytes_of(2) == PNG
-    assert inode(done, 1) == inode(done, 2)
+    assert sum(done.shop.asked.values()) == len(numbers)  # nobody publishes their hash
+    assert {done.bytes_of(number) for number in numbers} == {PNG}
+    assert len({inode(done, number) for number in numbers}) == 1
+    assert done.stats["civitai/images/linked"] == len(numbers) - 1
     assert parts(tmp_path) == []
 
 
