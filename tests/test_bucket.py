@@ -202,6 +202,19 @@ async def test_a_replay_finds_the_objects(server, tmp_path):
     ]
 
 
+async def test_an_archive_that_was_copied_there_is_taken(server, tmp_path):
+    """Another program notes no hash; the ledger knows the size."""
+    body = weights(1)
+    first = await run(tmp_path, {link(1): body}, [model_file(1, body)], **job(tmp_path))
+    server.client().put_object(Bucket=BUCKET, Key=f"ada/{first.item(1)['path']}", Body=body)
+    server.forget()
+    again = await run(tmp_path, {}, [model_file(1, body)], **server.settings(), **job(tmp_path))
+
+    assert again.item(1)["path"] == first.item(1)["path"]
+    assert again.stats["civitai/files/present"] == 1
+    assert server.writes() == []
+
+
 async def test_one_kind_may_stay_at_home(server, tmp_path):
     goods: dict[str, bytes | list[bytes]] = {link(1): weights(1), original(3): PNG}
     done = await run(

@@ -14,6 +14,7 @@ from civitai_crawler.exceptions import UnfinishedError
 from civitai_crawler.items import GenerationData, Image
 from civitai_crawler.ledger import Ledger
 from civitai_crawler.pipelines import shelf
+from civitai_crawler.pipelines.trouble import end_crawl
 from civitai_crawler.stores import Store, StoreError, Stores
 
 if TYPE_CHECKING:
@@ -122,10 +123,11 @@ class EmbeddedPipeline:
         async with self._turns:
             try:
                 return await asyncio.to_thread(read, store, path)
-            except (OSError, StoreError) as error:
+            except StoreError as error:
+                raise end_crawl(self._crawler, error) from error
+            except OSError as error:
                 # Gone or unreadable since it was stored: the record stands without it.
-                why = error.strerror if isinstance(error, OSError) else error
-                logger.warning("No look into %s: %s", path.rpartition("/")[2], why)
+                logger.warning("No look into %s: %s", path.rpartition("/")[2], error.strerror)
                 self._count("unreadable")
                 return None
 

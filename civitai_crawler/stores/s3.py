@@ -51,8 +51,12 @@ class S3Store:
         self.threads = ThreadPoolExecutor(_FILES, thread_name_prefix="s3")
 
     def holds(self, media: Media) -> bool:
-        """Ask for the size and the noted hash."""
-        return self.found(media.path) == (media.size, media.sha256)
+        """Ask for the size and the noted hash; another program that put it there noted none."""
+        found = self.found(media.path)
+        return found is not None and found in (
+            (media.size, media.sha256),
+            (media.size, ""),
+        )
 
     def found(self, path: str) -> Found | None:
         with told(self._bucket):
@@ -70,7 +74,7 @@ class S3Store:
         """Upload unless the object is there already; the part goes when the object is whole."""
         from boto3.s3.transfer import TransferConfig  # noqa: PLC0415  # an optional extra
 
-        if not self.holds(media):
+        if self.found(media.path) != (media.size, media.sha256):
             self._abort_left(media)
             parts = TransferConfig(
                 multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=_PARTS
@@ -92,7 +96,7 @@ class S3Store:
         """Have the server copy the object: nothing is sent."""
         from boto3.s3.transfer import TransferConfig  # noqa: PLC0415  # an optional extra
 
-        if not self.holds(held):
+        if self.found(held.path) != (held.size, held.sha256):
             return None
         with self._long(check):
             self._client.copy(
