@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pytest
 from aiohttp import web
+from PIL import Image as Pillow
 
 from civitai_crawler.standin import Standin, World
 from civitai_crawler.stores.window import Window
@@ -21,6 +23,7 @@ from tests.cli import DONE, Ended, crawl, feed, pointed_at, scrapy, start
 from tests.crawl import crawl as crawl_in_child
 from tests.media_support import (
     LEDGER,
+    PIPELINES,
     PNG,
     image,
     link,
@@ -225,12 +228,33 @@ async def test_one_kind_may_stay_at_home(server, tmp_path):
     assert only_local(done.folder) == [done.item(3)["path"]]
 
 
+async def test_thumbnails_of_originals_in_a_bucket(server, tmp_path):
+    pipelines = {**PIPELINES, "civitai_crawler.pipelines.thumbnails.ThumbnailsPipeline": 320}
+    done = await run(tmp_path, {original(3): PNG}, [image(3)], **server.settings(),
+                     ITEM_PIPELINES=pipelines, CIVITAI_THUMBS="true")  # fmt: skip
+    with Pillow.open(done.folder / "thumbnails/small/3.jpg") as thumbnail:
+        assert thumbnail.size == (64, 64)
+    assert only_local(done.folder) == ["thumbnails/small/3.jpg"]
+
+
+async def test_a_weaker_hash_is_not_computed_again_from_a_bucket(server, tmp_path):
+    body = weights(1)
+    crc = {"CRC32": f"{zlib.crc32(body):08X}"}
+    given = [model_file(1, hashes=crc, size_kb=len(body) / 1024)]
+    first = await run(tmp_path, {link(1): body}, given, **server.settings(), **job(tmp_path))
+    server.forget()
+    again = await run(tmp_path, {}, given, **server.settings(), **job(tmp_path))
+
+    assert first.item(1)["verified"] == again.item(1)["verified"] == "CRC32"
+    assert not [line for line in server.requests() if line.startswith("GET /shelf/")]
+
+
 async def test_spoiled_bytes_stay_on_the_local_disk(server, tmp_path):
-    done = await run(tmp_path, {link(1): b"other bytes"}, [model_file(1, weights(1))],
+    done = await run(tmp_path, {link(1): weights(99)}, [model_file(1, weights(1))],
                      **server.settings())  # fmt: skip
     assert done.failure(1)["reason"] == "hash_mismatch"
     assert server.objects() == {}
-    assert (done.folder / "quarantine/1 castle-1.safetensors").read_bytes() == b"other bytes"
+    assert (done.folder / "quarantine/1 castle-1.safetensors").read_bytes() == weights(99)
 
 
 # --- killed and stopped --------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from civitai_crawler.pipelines import shelf
 from civitai_crawler.pipelines.images import BROKEN, MAX_PIXELS, TOO_MUCH, apart
 from civitai_crawler.pipelines.names import component
 from civitai_crawler.pipelines.trouble import end_crawl
+from civitai_crawler.stores import StoreError, Stores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from scrapy.crawler import Crawler
     from scrapy.settings import BaseSettings
+
+    from civitai_crawler.stores import Store
 
 logger = logging.getLogger(__name__)
 
@@ -103,11 +106,12 @@ class ThumbnailsPipeline:
             folder / FOLDER / name / f"{number}.jpg": size for name, size in self._sizes.items()
         }
         try:
-            self._count("made", await apart(make, folder / path, targets))
+            store = Stores.of(self._crawler).get("images", folder)
+            self._count("made", await apart(make_from, store, path, targets))
         except UnreadableError as error:
             logger.info("No thumbnail of image %d: %s", number, error)
             self._count("failed")
-        except OSError as error:
+        except (OSError, StoreError) as error:
             raise end_crawl(self._crawler, error) from None
 
     def _count(self, event: str, amount: int = 1) -> None:
@@ -127,6 +131,17 @@ def sizes_of(settings: BaseSettings) -> dict[str, Size]:
             raise UsageError(f"IMAGES_THUMBS: {name!r}: {size} makes no folder of thumbnails.")
     wanted = options.OPTIONS["CIVITAI_THUMBS"].parse(settings.get("CIVITAI_THUMBS"))
     return sizes or (DEFAULT if wanted else {})
+
+
+def make_from(store: Store, path: str, targets: dict[Path, Size]) -> int:
+    """Make the missing thumbnails of a stored original, which a bucket has to send; as below."""
+    if all(_is_there(file) for file in targets):
+        return 0
+    try:
+        with store.at_hand(path) as original:
+            return make(original, targets)
+    except FileNotFoundError as error:
+        raise UnreadableError(f"{error.strerror}") from error
 
 
 def make(original: Path, targets: dict[Path, Size]) -> int:

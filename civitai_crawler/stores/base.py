@@ -87,6 +87,9 @@ class Store(Protocol):
     def pieces(self, path: str) -> AbstractContextManager[Callable[[int, int], bytes]]:
         """Read a file here and there: (offset, length) → bytes; raises like :meth:`stream`."""
 
+    def at_hand(self, path: str) -> AbstractContextManager[Path]:
+        """Have a file on the local disk, where programs take a path; raises like :meth:`stream`."""
+
     def name(self, path: str) -> str:
         """Say where a file lies, for a person."""
 

@@ -111,6 +111,10 @@ class LocalStore:
 
             yield piece
 
+    @contextmanager
+    def at_hand(self, path: str) -> Iterator[Path]:
+        yield self.folder / path
+
     def name(self, path: str) -> str:
         return str(self.folder / path)
 

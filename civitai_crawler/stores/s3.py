@@ -7,8 +7,10 @@ request that it is whole. An upload makes an object at its very end or not at al
 from __future__ import annotations
 
 import errno
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from civitai_crawler.handlers.partfile import discard
@@ -18,7 +20,6 @@ from civitai_crawler.stores.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from civitai_crawler.ledger import Media
     from civitai_crawler.stores.client import Address
@@ -144,6 +145,15 @@ class S3Store:
         if found is None:
             raise FileNotFoundError(errno.ENOENT, "there is no such object", self.name(path))
         yield Window(fetch, found.size).read
+
+    @contextmanager
+    def at_hand(self, path: str) -> Iterator[Path]:
+        """Fetch the object into a file that is gone afterwards."""
+        with self.stream(path) as reading, tempfile.NamedTemporaryFile() as file:
+            for block in reading.blocks:
+                file.write(block)
+            file.flush()
+            yield Path(file.name)
 
     def name(self, path: str) -> str:
         return f"s3://{self._bucket}/{self._root}{path}"
