@@ -124,15 +124,18 @@ def told(bucket: str) -> Iterator[None]:
 def _sentence(bucket: str, error: Exception) -> str:
     code = code_of(error)
     if code in _BUCKET:
-        return f"The S3 server has no bucket {bucket}; make it first."
-    if code in _KEY or type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
+        sentence = f"The S3 server has no bucket {bucket}; make it first."
+    elif code in _KEY or type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
         why = code or "none is set"
-        return f"The S3 server does not take the key in AWS_ACCESS_KEY_ID and its secret ({why})."
-    if code in DENIED:
-        return f"The key in AWS_ACCESS_KEY_ID may not use the bucket {bucket} ({code})."
-    if code:
-        return f"The S3 server refuses the bucket {bucket} ({code})."
-    return f"The S3 server of the bucket {bucket} cannot be reached ({type(error).__name__})."
+        sentence = f"The S3 server does not take AWS_ACCESS_KEY_ID and its secret ({why})."
+    elif code in DENIED:
+        sentence = f"The key in AWS_ACCESS_KEY_ID may not use the bucket {bucket} ({code})."
+    elif code:
+        sentence = f"The S3 server refuses the bucket {bucket} ({code})."
+    else:
+        why = type(error).__name__
+        sentence = f"The S3 server of the bucket {bucket} cannot be reached ({why})."
+    return sentence
 
 
 def _text(settings: BaseSettings, name: str) -> str | None:
