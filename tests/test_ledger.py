@@ -569,3 +569,14 @@ def test_what_is_under_way_counts_with_what_is_held(folder):
     assert rows.fetchall() == [("1", "5"), ("2", "5")]
     assert ledger.is_known("Image", 2)
     assert not ledger.has_item("Image", 2)
+
+
+def test_what_the_end_of_a_crawl_kept_from_its_place_is_no_gap(folder):
+    ledger = Ledger(folder)
+    image = Image(id=3, post_id=5)
+    ledger.under_way.enter(image)
+    ledger.under_way.leave(image, unfinished=True)
+    assert not ledger.is_known("Image", 3)
+    ledger.under_way.show()
+    rows = ledger.db.execute("SELECT id, parent FROM known WHERE kind = 'Image'").fetchall()
+    assert rows == [("3", "5")]

@@ -15,6 +15,7 @@ from scrapy import Request, signals
 from scrapy.utils.asyncgen import as_async_generator
 from scrapy.utils.spider import iterate_spider_output
 
+from civitai_crawler.exceptions import UnfinishedError
 from civitai_crawler.items import Record
 from civitai_crawler.ledger.changes import digest
 from civitai_crawler.ledger.store import Ledger
@@ -117,9 +118,9 @@ class LedgerMiddleware:
             yield each
 
     def _item_left(
-        self, item: Any, response: Response | None, error: str | None = None, *, repeated: bool
+        self, item: Any, response: Response | None, error: str | None = None, **how: bool
     ) -> None:
-        self.ledger.under_way.leave(item, repeated=repeated)
+        self.ledger.under_way.leave(item, **how)
         if row := self._row(response):
             row.items -= 1
             row.error = row.error or error
@@ -133,7 +134,7 @@ class LedgerMiddleware:
         except sqlite3.Error as error:
             self.ledger.broken = error  # the scheduler ends the crawl
         finally:
-            self._item_left(item, response, repeated=False)
+            self._item_left(item, response)
 
     def _note(self, item: Any) -> None:
         kind, number = key_of(item)
@@ -147,7 +148,9 @@ class LedgerMiddleware:
         self._item_left(item, response, repeated=isinstance(exception, RepeatedItem))
 
     def item_error(self, item: Any, response: Response | None, failure: Failure) -> None:
-        self._item_left(item, response, f"item: {type(failure.value).__name__}", repeated=False)
+        unfinished = isinstance(failure.value, UnfinishedError)
+        error = f"item: {type(failure.value).__name__}"
+        self._item_left(item, response, error, unfinished=unfinished)
 
     def spider_error(self, failure: Failure, response: Response | None) -> None:
         if row := self._row(response):

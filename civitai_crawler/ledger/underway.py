@@ -46,6 +46,8 @@ class UnderWay:
         #: How many of each key, and what they are counted under.
         self._read: dict[Key, tuple[int, Any]] = {}
         self._claimed: set[Key] = set()
+        #: What the end of the crawl has kept from its place: read, and left to the next run.
+        self._unfinished: dict[Key, Any] = {}
         #: The repetitions by their identity; kept, so that none is taken for a later item.
         self._repeated: dict[int, Any] = {}
 
@@ -64,13 +66,18 @@ class UnderWay:
             raise RepeatedItem(f"{kind} {number} is on its way already")
         self._claimed.add(key)
 
-    def leave(self, item: Any, *, repeated: bool = False) -> None:
-        """Note that *item* has left the pipelines, for good or ill."""
+    def leave(self, item: Any, *, repeated: bool = False, unfinished: bool = False) -> None:
+        """Note that *item* has left the pipelines, for good or ill.
+
+        An *unfinished* one still counts: the steps that look for gaps may run while a crawl ends.
+        """
         key = key_of(item)
         self._repeated.pop(id(item), None)
         number, parent = self._read.pop(key, (0, None))
         if number > 1:
             self._read[key] = number - 1, parent
+        if unfinished:
+            self._unfinished[key] = parent
         if not repeated:
             self._claimed.discard(key)
 
@@ -79,11 +86,12 @@ class UnderWay:
 
     def show(self) -> None:
         """Bring the table ``under_way`` up to date, for the queries that count."""
+        parents = {**self._unfinished, **{key: parent for key, (_, parent) in self._read.items()}}
         self._db.execute("DELETE FROM under_way")
         self._db.executemany(
             "INSERT OR REPLACE INTO under_way VALUES (?, ?, ?)",
             (
                 (kind, str(number), None if parent is None else str(parent))
-                for (kind, number), (_, parent) in self._read.items()
+                for (kind, number), parent in parents.items()
             ),
         )
