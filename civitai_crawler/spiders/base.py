@@ -1,31 +1,27 @@
-"""What every spider shares: its archive, its requests, signing in, and saying what failed."""
+"""What every spider shares: its archive, its requests and signing in."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-from scrapy import Request, Spider
-from scrapy.exceptions import CloseSpider
+from scrapy import Request
 
 from civitai_crawler import options
 from civitai_crawler.api import endpoints, parsers, trpc
 from civitai_crawler.exceptions import UsageError
-from civitai_crawler.items import FEEDS, Failure, Record
+from civitai_crawler.items import FEEDS, Record
 from civitai_crawler.ledger import HANDLED, Ledger
 from civitai_crawler.ledger.origin import stamp_of
 from civitai_crawler.middlewares.login import credentials
 from civitai_crawler.options import words_of
-from civitai_crawler.pipelines.failures import refusal, report
 from civitai_crawler.pipelines.names import component
 from civitai_crawler.spiders import arguments, preflight
+from civitai_crawler.spiders.failing import FailuresSpider
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from typing import Self
 
     from scrapy.crawler import Crawler
@@ -34,7 +30,6 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure as TwistedFailure
 
     from civitai_crawler.api.trpc import Call
-    from civitai_crawler.exceptions import BadRecordError
 
 #: Stages of a plan: the requests of one start when all of the one before are done.
 LISTS, POSTS, SEARCH, REPAIR, CHECK = range(0, 50, 10)
@@ -44,11 +39,8 @@ SIZES = 5
 LONGEST = 4_000
 
 
-class CivitaiSpider(Spider):
+class CivitaiSpider(FailuresSpider):
     """Base of all spiders. A subclass says what to ask (:meth:`plan`) and reads the answers."""
-
-    #: Folder of the archive when no creator names it; cannot be a user name, for its hyphen.
-    folder: ClassVar[str]
 
     def __init__(
         self, *, download: str = "images,files", thumbs: str = "", level: str = "31"
@@ -60,9 +52,6 @@ class CivitaiSpider(Spider):
         self.signed_in = False
         #: Whether only a plan is made: nothing is downloaded or written.
         self.dry_run = False
-        #: Why the crawl was ended early, as one sentence; empty while it was not.
-        self.verdict = ""
-        self._closing: asyncio.Task[None] | None = None
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
@@ -79,11 +68,6 @@ class CivitaiSpider(Spider):
         preflight.check(settings)
         cls(**arguments.check(cls, given))
         return [given]
-
-    @property
-    def archive(self) -> str:
-        """Name of the folder that this crawl fills."""
-        return self.folder
 
     def home(self, settings: BaseSettings) -> Path:
         """Return the folder that this crawl fills."""
@@ -248,65 +232,6 @@ class CivitaiSpider(Spider):
             by_number, by_length = size * self.batch_size // len(asked), size * LONGEST // length
             size = max(1, min(size - 1, by_number, by_length))
         return size
-
-    # --- what failed ---------------------------------------------------------------------------
-
-    def parse_failure(self, _: Response, record: dict[str, Any]) -> Iterator[Failure]:
-        yield Failure(**record)
-
-    def broken(self, errors: Iterable[BadRecordError]) -> Iterator[Failure]:
-        """Name the broken records of a page in the failures feed."""
-        for error in errors:
-            self.crawler.stats.inc_value("civitai/bad_record")
-            self.logger.warning("Left out a broken record: %s", error)
-            digest = hashlib.sha256(str(error).encode()).hexdigest()[:12]
-            yield self.failed(
-                error.kind, error.record_id, "bad_record", str(error), key=error.record_id or digest
-            )
-
-    def failed(
-        self, kind: str, item_id: int | None, reason: str, message: str, **fields: Any
-    ) -> Failure:
-        key = fields.pop("key", item_id)
-        return Failure(
-            id=f"{kind}:{key}:{reason}",
-            kind=kind,
-            item_id=item_id,
-            reason=reason,
-            message=message,
-            archive=self.archive,
-            **fields,
-        )
-
-    def on_failure(
-        self, failure: TwistedFailure, kind: str = "page", item_id: int | None = None
-    ) -> None:
-        """Name a request that was given up; its row stays for the next run unless it is final."""
-        request: Request = failure.request  # type: ignore[attr-defined]  # set by Scrapy for errbacks
-        error = refusal(cast("Exception", failure.value))
-        parts = urlsplit(request.url)
-        address = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        message = f"{error.message} ({address[:300]})"
-        key = item_id or hashlib.sha256(address.encode()).hexdigest()[:12]
-        self.logger.warning("Gave up a request: %s", message)
-        report(
-            self.crawler,
-            self.failed(kind, item_id, error.reason, message, key=key, status=error.status),
-        )
-
-    def on_no_start(self, failure: TwistedFailure) -> None:
-        """End the crawl: without this answer nothing can be asked."""
-        error = refusal(cast("Exception", failure.value))
-        self.stop(error.reason, f"The site cannot be asked: {error.message}")
-
-    def stop(self, reason: str, sentence: str) -> CloseSpider:
-        """End the crawl with one sentence; in a callback, raise what is returned."""
-        if not self.verdict:
-            self.verdict = sentence
-            self.logger.error("%s", sentence)
-            closing = self.crawler.engine.close_spider_async(reason=reason)
-            self._closing = asyncio.get_running_loop().create_task(closing)
-        return CloseSpider(reason)
 
 
 def plain(record: Record) -> dict[str, Any]:
