@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
+T = TypeVar("T")
 #: A field of a CSV feed may hold nested values of any length.
 _MAX_FIELD = 1 << 30
 
@@ -36,15 +39,64 @@ class Line:
     values: dict[str, Any]
 
 
+class Head(msgspec.Struct):
+    """Of a record no more than what tells which one it is, and whether a file is stored."""
+
+    id: Any = None
+    path: Any = None
+
+
+_head = msgspec.json.Decoder(Head)
+
+
 def lines(feed: Path, tell: Callable[[Problem], None]) -> Iterator[Line]:
     """Yield the records of *feed* in their order; what cannot be read is told and passed over."""
+    for start, values in _read(feed, tell, _record):
+        yield Line(feed, start, values)
+
+
+def heads(feed: Path, tell: Callable[[Problem], None]) -> Iterator[tuple[int, Head]]:
+    """Yield where each record of *feed* begins, and its head.
+
+    Much faster than :func:`lines`, for the rest of a record is not looked at.
+    """
+    if feed.suffix == ".csv":
+        for line in lines(feed, tell):
+            yield line.start, Head(line.values.get("id"), line.values.get("path"))
+    else:
+        yield from _read(feed, tell, _head_of)
+
+
+def _read(
+    feed: Path, tell: Callable[[Problem], None], take: Callable[[bytes], T | None]
+) -> Iterator[tuple[int, T]]:
     try:
         with feed.open("rb") as stream:
-            yield from (_csv if feed.suffix == ".csv" else _jsonl)(feed, stream, tell)
+            if feed.suffix == ".csv":
+                yield from _csv(feed, stream, tell)
+            else:
+                yield from _jsonl(feed, stream, tell, take)
     except OSError as error:
         tell(Problem(feed, "unreadable", error.strerror or ""))
     except (UnicodeDecodeError, csv.Error) as error:
         tell(Problem(feed, "broken", f"the rest cannot be read: {error}"))
+
+
+def _record(text: bytes) -> dict[str, Any] | None:
+    try:
+        values = json.loads(text.decode())  # bytes would be taken for UTF-16 too
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _head_of(text: bytes) -> Head | None:
+    try:
+        return _head.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # What is wrong may be forgiven: Python reads NaN.
+        values = _record(text)
+        return None if values is None else Head(values.get("id"), values.get("path"))
 
 
 class Reader:
@@ -69,21 +121,21 @@ class Reader:
         self._stream.close()
 
 
-def _jsonl(feed: Path, stream: BinaryIO, tell: Callable[[Problem], None]) -> Iterator[Line]:
+def _jsonl(
+    feed: Path, stream: BinaryIO, tell: Callable[[Problem], None], take: Callable[[bytes], T | None]
+) -> Iterator[tuple[int, T]]:
     start = 0
-    for number, line in enumerate(stream, 1):
-        try:
-            values = json.loads(line.decode())  # bytes would be taken for UTF-16 too
-        except (ValueError, RecursionError):
-            values = None
-        if isinstance(values, dict):
-            yield Line(feed, start, values)
-        elif line.strip():
+    for number, text in enumerate(stream, 1):
+        if (found := take(text)) is not None:
+            yield start, found
+        elif text.strip():
             tell(Problem(feed, "broken", f"line {number} is no record"))
-        start += len(line)
+        start += len(text)
 
 
-def _csv(feed: Path, stream: BinaryIO, tell: Callable[[Problem], None]) -> Iterator[Line]:
+def _csv(
+    feed: Path, stream: BinaryIO, tell: Callable[[Problem], None]
+) -> Iterator[tuple[int, Any]]:
     csv.field_size_limit(_MAX_FIELD)
     counted = _Counted(stream)
     rows = csv.reader(counted)
@@ -91,7 +143,7 @@ def _csv(feed: Path, stream: BinaryIO, tell: Callable[[Problem], None]) -> Itera
     start = counted.bytes
     for row in rows:
         if len(row) == len(names):
-            yield Line(feed, start, dict(zip(names, row, strict=True)))
+            yield start, dict(zip(names, row, strict=True))
         elif row:
             tell(Problem(feed, "broken", f"line {rows.line_num} is no record"))
         start = counted.bytes

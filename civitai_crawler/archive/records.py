@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
 
 import msgspec
 
-from civitai_crawler.archive.feeds import Problem, Reader, lines
+from civitai_crawler.archive.feeds import Problem, Reader, heads
 from civitai_crawler.archive.folders import feeds
 from civitai_crawler.items import FEEDS, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
     from typing import Self
 
@@ -25,8 +25,8 @@ R = TypeVar("R", bound=Record)
 #: What a record says of the stored file. A later line without a path comes from a run that fetched
 #: no files, and leaves these as they were.
 STORED = ("path", "size_bytes", "sha256", "verified", "content_type")
-#: A feed and the byte at which a line begins.
-Place = tuple["Path", int]
+#: What a record is known by.
+Key = int | str
 _STEMS = {item: stem for stem, item in FEEDS.items()}
 
 
@@ -47,12 +47,28 @@ class Records(Generic[R]):
     Of each id the latest counts. The feeds are read twice, so that beyond some hundred bytes an id
     nothing is kept in memory. Records that cannot be read or have not the form of *kind* are told
     and left out.
+
+    :param only: the ids that are wanted; left out: all.
     """
 
-    def __init__(self, archive: Path, kind: type[R], tell: Callable[[Problem], None] = log) -> None:
+    def __init__(
+        self,
+        archive: Path,
+        kind: type[R],
+        tell: Callable[[Problem], None] = log,
+        *,
+        only: Collection[Key] | None = None,
+    ) -> None:
         self._kind = kind
         self._tell = tell
-        self._index = _index(feeds(archive, _STEMS[kind]), tell)
+        self._feeds = feeds(archive, _STEMS[kind])
+        #: Where the latest line of each id begins, and the latest that names a file if it is not
+        #: that one. One number for little memory: the byte, one bit for which of the (two) feeds,
+        #: one for whether the line names a file.
+        self._latest: dict[Key, int] = {}
+        self._stored: dict[Key, int] = {}
+        for number, feed in enumerate(self._feeds if only is None or only else ()):
+            self._index(number, feed, only)
         self._readers: dict[Path, Reader] = {}
         self._form = _Form.of(kind)
 
@@ -64,45 +80,56 @@ class Records(Generic[R]):
             reader.close()
 
     def __iter__(self) -> Iterator[R]:
-        for latest, stored in self._index.values():
-            record = self._record(latest, stored)
+        for key in self._latest:
+            record = self.get(key)
             if record is not None:
                 yield record
 
     def get(self, number: int | str | None) -> R | None:
         """Return the record of an id; ``None`` where there is none that can be read."""
-        places = self._index.get(str(number))
-        return None if places is None else self._record(*places)
-
-    def _record(self, latest: Place, stored: Place | None) -> R | None:
-        values = self._values(*latest)
-        if stored is not None and stored != latest:
-            whole = self._values(*stored)
-            values |= {name: whole[name] for name in STORED if name in whole}
+        key = _key(number)
+        if key not in self._latest:
+            return None
+        place = self._latest[key]
         try:
+            values = self._values(place)
+            if key in self._stored:
+                whole = self._values(self._stored[key])
+                values |= {name: whole[name] for name in STORED if name in whole}
             return msgspec.convert(values, self._kind)
-        except msgspec.ValidationError as error:
-            self._tell(Problem(latest[0], "broken", f"record {values.get('id')}: {error}"))
+        except (msgspec.ValidationError, ValueError, RecursionError) as error:
+            self._tell(Problem(self._feed(place), "broken", f"record {number}: {error}"))
             return None
 
-    def _values(self, feed: Path, start: int) -> dict[str, Any]:
+    def _index(self, number: int, feed: Path, only: Collection[Key] | None) -> None:
+        for start, head in heads(feed, self._tell):
+            key = _key(head.id)
+            if only is not None and key not in only:
+                continue
+            before = self._latest.get(key, 0)
+            self._latest[key] = start << 2 | number << 1 | bool(head.path)
+            if head.path:
+                self._stored.pop(key, None)
+            elif before & 1:
+                self._stored[key] = before
+
+    def _values(self, place: int) -> dict[str, Any]:
+        feed = self._feed(place)
         if feed not in self._readers:
             self._readers[feed] = Reader(feed)
-        values = self._readers[feed].at(start)
+        values = self._readers[feed].at(place >> 2)
         return self._form.values(values) if feed.suffix == ".csv" else values
 
+    def _feed(self, place: int) -> Path:
+        return self._feeds[place >> 1 & 1]
 
-def _index(
-    found: list[Path], tell: Callable[[Problem], None]
-) -> dict[str, tuple[Place, Place | None]]:
-    """Return for each id where its latest line begins, and the latest that names a file."""
-    index: dict[str, tuple[Place, Place | None]] = {}
-    for feed in found:
-        for line in lines(feed, tell):
-            key, place = str(line.values.get("id")), (feed, line.start)
-            before = index.get(key, (place, None))[1]
-            index[key] = place, place if line.values.get("path") else before
-    return index
+
+def _key(number: Any) -> Key:
+    """Return an id as it is known by: CSV has texts for numbers too."""
+    try:
+        return int(number)
+    except (TypeError, ValueError, OverflowError):
+        return str(number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,16 @@ _PARTS = {
         "AND m.id = CAST(i.id AS INTEGER) WHERE m.kind = 'image' AND i.parent = ? ORDER BY m.path"
     ),
 }
+#: Items that lack something, with their parents; few, where the items themselves may be a million.
+_WITHOUT_DATA = (
+    "SELECT i.id, i.parent FROM items i WHERE i.kind = 'Image' AND NOT EXISTS "
+    "(SELECT 1 FROM items g WHERE g.kind = 'GenerationData' AND g.id = i.id)"
+)
+_WITHOUT_FILE = {
+    kind: f"SELECT i.id, i.parent FROM items i WHERE i.kind = '{name}' AND NOT EXISTS "  # noqa: S608  # the names below
+    f"(SELECT 1 FROM media m WHERE m.kind = '{kind}' AND m.id = CAST(i.id AS INTEGER))"
+    for kind, name in (("image", "Image"), ("model_file", "ModelFile"))
+}
 #: Earlier files of the same record that lie beside the one that counts.
 _REPLACED = (
     "SELECT p.path FROM paths p JOIN media m ON m.kind = p.kind AND m.id = p.id "
@@ -159,28 +169,30 @@ class _Tally:
             name = FEEDS[stem].__name__
             listed = holdings.marks(self.db, mark).keys()
             due.append((stem.removesuffix("s"), listed - self._ids(name)))
-        images = self._ids("Image") - self.lost["Image"] - self._of_lost_posts()
-        if "GenerationData" in self.kinds:
-            due.append(("generation_data", images - self._ids("GenerationData")))
-        if "images" in self.download:
-            due.append(("image", images - self._stored("image")))
-        if "files" in self.download:
-            files = self._ids("ModelFile") - self.lost["ModelFile"]
-            files -= holdings.marks(self.db, "not_chosen").keys()
-            due.append(("model_file", files - self._stored("model_file")))
+        for kind, name, query, wanted in (
+            ("generation_data", "Image", _WITHOUT_DATA, "GenerationData" in self.kinds),
+            ("image", "Image", _WITHOUT_FILE["image"], "images" in self.download),
+            ("model_file", "ModelFile", _WITHOUT_FILE["model_file"], "files" in self.download),
+        ):
+            if wanted:
+                due.append((kind, self._standing(name, query) - self._not_chosen(name)))
         return due
 
     def _ids(self, name: str) -> set[str]:
         rows = self.db.execute("SELECT id FROM items WHERE kind = ?", (name,))
         return {number for (number,) in rows}
 
-    def _stored(self, kind: str) -> set[str]:
-        rows = self.db.execute("SELECT id FROM media WHERE kind = ?", (kind,))
-        return {str(number) for (number,) in rows}
+    def _standing(self, name: str, query: str) -> set[str]:
+        """Return the ids of a query that the site still shows, and the posts of which it does."""
+        lost, posts = self.lost[name], self.lost["Post"]
+        return {
+            number
+            for number, parent in self.db.execute(query)
+            if number not in lost and not (name == "Image" and parent in posts)
+        }
 
-    def _of_lost_posts(self) -> set[str]:
-        rows = self.db.execute("SELECT id, parent FROM items WHERE kind = 'Image'")
-        return {number for number, post in rows if post in self.lost["Post"]}
+    def _not_chosen(self, name: str) -> set[str]:
+        return set(holdings.marks(self.db, "not_chosen")) if name == "ModelFile" else set()
 
     def gone(self) -> list[Gone]:
         """Return what is gone, with some of the files that are kept of it."""

@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 class Library:
     """The records of one archive, each at hand by its id; a context manager."""
 
-    def __init__(self, archive: Path, tell: Callable[[Problem], None]) -> None:
+    def __init__(
+        self, archive: Path, tell: Callable[[Problem], None], *, whole: bool = True
+    ) -> None:
+        """Open the feeds; unless *whole*, of the images the showcases of versions only."""
         self._open = ExitStack()
         enter = self._open.enter_context
         self._models = enter(Records(archive, Model, tell))
         self._versions = enter(Records(archive, ModelVersion, tell))
         self._files = enter(Records(archive, ModelFile, tell))
-        self._images = enter(Records(archive, Image, tell))
-        self._generations = enter(Records(archive, GenerationData, tell))
+        shown = None if whole else {one for version in self._versions for one in version.image_ids}
+        self._images = enter(Records(archive, Image, tell, only=shown))
+        self._generations = enter(Records(archive, GenerationData, tell, only=shown))
 
     def __enter__(self) -> Self:
         return self

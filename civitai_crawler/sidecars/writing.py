@@ -83,11 +83,12 @@ class _Writing:
 
     def run(self) -> None:
         models = {name: MODELS[name] for name in self._wish.formats if name in MODELS}
-        with Library(self._archive, self._feed_problem) as library:
+        whole = bool({CAPTION, IMAGE_JSON} & {*self._wish.formats})
+        with Library(self._archive, self._feed_problem, whole=whole) as library:
             if models or PREVIEW in self._wish.formats:
                 for subject, taken in library.subjects():
                     self._beside_model(subject, taken)
-            if {CAPTION, IMAGE_JSON} & {*self._wish.formats}:
+            if whole:
                 for shown in library.images():
                     self._beside_image(shown)
 
