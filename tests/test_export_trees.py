@@ -7,6 +7,7 @@ import json
 import pytest
 
 from civitai_crawler.archive import records
+from civitai_crawler.export.companions import SIDECARS
 from civitai_crawler.export.names import Names
 from civitai_crawler.export.trees import PLACES, kind
 from civitai_crawler.items import Model, ModelFile, ModelVersion
@@ -100,6 +101,10 @@ def test_training_data_and_dangerous_files_stay_out(tmp_path):
     )
 
 
+def is_beside(name):
+    return name.endswith(SIDECARS) or ".preview." in name
+
+
 @pytest.mark.parametrize("to", ["webui", "comfyui"])
 def test_a_crawled_archive_is_laid_out_whole(crawled, tmp_path, to):
     export(to, tmp_path / "out", crawled)
@@ -115,9 +120,10 @@ def test_a_crawled_archive_is_laid_out_whole(crawled, tmp_path, to):
     found = {
         digest: name.rpartition("/")[0]
         for name, (digest, _) in snapshot(tmp_path / "out").items()
-        if not name.startswith(".") and name != "extra_model_paths.yaml"
+        if not name.startswith(".") and name != "extra_model_paths.yaml" and not is_beside(name)
     }
     assert found == expected
+    assert [name for name in tree(tmp_path / "out") if name.endswith(".civitai.info")]
 
 
 def test_names_are_unique_on_every_file_system(tmp_path):
