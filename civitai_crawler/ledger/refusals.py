@@ -131,6 +131,7 @@ class Refusals:
             further = old.in_pass != new.in_pass
             new = replace(new, since=old.since, passes=old.passes + further)
         self._ledger.mark("refusal", key, json.dumps(asdict(new)))
+        self._known.add(key)
 
     def of(self, kind: str, item_id: int) -> Refusal | None:
         """Return why the item could not be had; ``None`` when nothing is known against it."""
@@ -152,10 +153,22 @@ class Refusals:
             if refusal.reason == reason and refusal.key not in keys:
                 self._forget(refusal.key)
 
+    @property
+    def _known(self) -> set[str]:
+        """The keys on record. Most items have none: then the disk is not asked."""
+        if self._ledger.refused is None:
+            self._ledger.refused = set(self._ledger.marks("refusal"))
+        return self._ledger.refused
+
     def _forget(self, key: str) -> None:
+        if key not in self._known:
+            return
+        self._known.discard(key)
         self._ledger.db.execute("DELETE FROM marks WHERE kind = 'refusal' AND id = ?", (key,))
 
     def _read(self, key: str) -> Refusal | None:
+        if key not in self._known:
+            return None
         text = self._ledger.marked("refusal", key)
         return None if text is None else Refusal(**json.loads(text))
 

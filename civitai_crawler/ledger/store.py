@@ -16,7 +16,7 @@ from civitai_crawler.ledger.tally import summarize
 from civitai_crawler.ledger.underway import UnderWay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from scrapy.crawler import Crawler
 
@@ -77,6 +77,8 @@ class Ledger:
         self.feeds = Feeds(self.db, folder)
         #: Items between their callback and the feeds.
         self.under_way = UnderWay(self.db)
+        #: Keys of the refusals on record; ``None``: not read yet (see :class:`Refusals`).
+        self.refused: set[str] | None = None
         #: What the job holds; known when the ledger is closed.
         self.summary: Summary | None = None
         #: Why nothing can be committed any more.
@@ -111,6 +113,7 @@ class Ledger:
         renames = json.dumps(set_aside(feeds))
         for table in ("requests", "items", "marks", "feeds", "facts"):
             self.db.execute(f"DELETE FROM {table}")  # noqa: S608  # the names above
+        self.refused = None
         self.set_fact("renames", renames)
         self.queue.clear()
         self.passes = 0
@@ -253,15 +256,14 @@ class Ledger:
         Paths that differ only in case are one place on Windows and macOS, so they are one here. A
         creator may have written the id of another file into a name: then a number follows.
         """
-        path = PurePosixPath(wanted)
-        endings = ("", f" ({item_id})", *(f" ({item_id}) {number}" for number in range(2, 100)))
-        for ending in endings:
-            candidate = path.with_name(f"{path.stem}{ending}{path.suffix}")
-            folded = str(candidate).casefold()
-            self.db.execute(
+        for candidate in _candidates(PurePosixPath(wanted), item_id):
+            folded = candidate.casefold()
+            claimed = self.db.execute(
                 "INSERT OR IGNORE INTO paths VALUES (?, ?, ?, ?)",
-                (folded, str(candidate), kind, item_id),
+                (folded, candidate, kind, item_id),
             )
+            if claimed.rowcount:
+                return candidate
             owner = self.db.execute(
                 "SELECT path, kind, id FROM paths WHERE folded = ?", (folded,)
             ).fetchone()
@@ -304,3 +306,11 @@ class Ledger:
         finally:
             self.feeds.release()
             self.db.close()
+
+
+def _candidates(path: PurePosixPath, item_id: int) -> Iterator[str]:
+    """Yield *path*, then the same with the id, then with the id and a number."""
+    yield str(path)
+    for number in range(1, 100):
+        ending = f" ({item_id})" if number == 1 else f" ({item_id}) {number}"
+        yield str(path.with_name(f"{path.stem}{ending}{path.suffix}"))

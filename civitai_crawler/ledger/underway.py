@@ -46,6 +46,8 @@ class UnderWay:
         #: How many of each key, and what they are counted under.
         self._read: dict[Key, tuple[int, Any]] = {}
         self._claimed: set[Key] = set()
+        #: Those in the pipelines that stand in their feed already, from an earlier pass or run.
+        self.held: set[Key] = set()
         #: What the end of the crawl has kept from its place: read, and left to the next run.
         self._unfinished: dict[Key, Any] = {}
         #: The repetitions by their identity; kept, so that none is taken for a later item.
@@ -80,6 +82,7 @@ class UnderWay:
             self._unfinished[key] = parent
         if not repeated:
             self._claimed.discard(key)
+            self.held.discard(key)
 
     def holds(self, kind: str, item_id: Any) -> bool:
         return (kind, item_id) in self._read

@@ -84,6 +84,7 @@ class DuplicatesPipeline:
             changed = self._ledger.digest(*key) != changes.digest(item)
             if not (changed or self._wants_media(item)):
                 raise DropItem(f"{key[0]} {key[1]} stands in its feed already")
+            self._ledger.under_way.held.add(key)
         return item
 
     @property
@@ -117,7 +118,7 @@ class KnownItemsPipeline:
         if not isinstance(item, Record) or isinstance(item, Failure):
             return item
         key = key_of(item)
-        known = self._ledger.has_item(*key)
+        known = key in self._ledger.under_way.held
         stored = getattr(item, "path", None) is not None
         changed = known and self._ledger.digest(*key) != changes.digest(item)
         if stored or type(item) not in MEDIA_KINDS:

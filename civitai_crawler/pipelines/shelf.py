@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from civitai_crawler.handlers.partfile import keep
 from civitai_crawler.pipelines.names import component
 
 
+@cache
 def folder(root: str | Path, archive: str) -> Path:
     """Return the folder of one archive below *root*."""
     return Path(root).absolute() / component(archive, "unnamed")
