@@ -47,6 +47,12 @@ class GapsSpider(GoneSpider):
         return _CAPS.get(self.top_level, _SIGNED_IN_CAP)
 
     @property
+    def listed_levels(self) -> int:
+        """The levels that the lists have told all of; who is shown one is shown all up to it."""
+        highest = (self.shown() & holdings.ALL_LEVELS).bit_length()
+        return self.cap | ((1 << highest) - 1)
+
+    @property
     def top_level(self) -> str:
         return (urlsplit(self.base_url).hostname or "").rpartition(".")[2]
 
@@ -87,7 +93,8 @@ class GapsSpider(GoneSpider):
         yield from self.second_lists(short, self.unfiltered)
         if self.include - {"models"}:
             named = re.fullmatch(r"\w+", self.username, re.ASCII)  # the search takes no other name
-            if named and (self.level & ~self.cap or short & {"posts", "images"}):
+            # Images that a known post lacks are asked for by the post (parse_repair).
+            if named and (self.level & ~self.listed_levels or "posts" in short):
                 yield self.search(username=self.username)
         yield self.local("repair/1", self.parse_repair, stage=REPAIR, attempt=1)
 

@@ -124,10 +124,18 @@ class PicturesSpider(GenerationsSpider):
         page = parsers.trpc_images_page(
             trpc.result(self.json(response)), media_base=self.media_base
         )
+        self.ledger.mark("shown", "images", str(self.shown(page.items)))
         yield from self.pictures(page.items, response)
         yield from self.broken(page.broken)
         if page.next_cursor is not None:
             yield self.images_of(posts, page.next_cursor, flags)
+
+    def shown(self, records: Iterable[ImageRecord] = ()) -> int:
+        """Return the maturity levels that the lists have shown so far, with those of *records*."""
+        levels = int(self.ledger.marked("shown", "images") or 0)
+        for record in records:
+            levels |= record.image.nsfw_level or 0
+        return levels
 
     def pictures(
         self,
