@@ -147,6 +147,20 @@ def test_auto_leaves_nothing_open_in_a_mixed_archive(usual, standin, tmp_path):
     assert not differing
 
 
+def walked(entries):
+    return [entry for entry in entries if entry.path.startswith("/api/v1/images?username=")]
+
+
+def test_the_search_is_walked_only_for_what_the_lists_do_not_show(world, usual, tmp_path):
+    """A visitor's lists end at PG; those of the host for mature content show all to a user."""
+    assert walked(usual[1])
+    with Standin.in_thread(world, colour="red", tls=True) as standin:
+        env = {"SSL_CERT_FILE": str(standin.ca_file), "CIVITAI_API_KEY": "standin-key"}
+        found, entries = archive(standin, tmp_path, env)
+    assert not walked(entries)
+    assert found["images"].keys() == usual[0]["images"].keys()
+
+
 def test_small_posts_make_full_batches(world, standin, tmp_path):
     posts = [post for post in world.posts_of(world.main) if post.visible and not post.excluded]
     wanted = ",".join(str(post.id) for post in posts[:12])
