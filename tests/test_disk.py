@@ -162,8 +162,9 @@ def test_a_disk_without_a_byte_left_ends_a_crawl_that_goes_on_later(disk, tmp_pa
     given = ("crawl", "user_models", "-a", "username=lumen_fox", "-a", "download=images")
     with Standin.in_thread(World.small()) as standin:
         disk.resize(200 * MIB)
-        env = pointed_at(standin, disk.path, interval=0.05)
-        process = start(*given, env=env, log=log)
+        # Slow enough to be still at work when the disk has been filled.
+        slow = pointed_at(standin, disk.path, interval=0.5)
+        process = start(*given, env=slow, log=log)
         try:
             until = time.monotonic() + 60
             while not list(disk.path.glob("*/posts/*/*")):
@@ -178,7 +179,7 @@ def test_a_disk_without_a_byte_left_ends_a_crawl_that_goes_on_later(disk, tmp_pa
         assert "Traceback" not in told, told
         assert told.count(FULL) == 1
         disk.clear()
-        ended = scrapy(*given, env=env)
+        ended = scrapy(*given, env=pointed_at(standin, disk.path))
     assert ended.code in DONE, ended.log
     assert scrapy("verify", str(disk.path)).code == 0
 
