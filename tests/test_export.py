@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import fcntl
 import json
 import os
 import pty
@@ -24,6 +25,7 @@ from civitai_crawler.archive import records
 from civitai_crawler.commands.export import Command
 from civitai_crawler.export.folder import Folder
 from civitai_crawler.export.formats import FORMATS
+from civitai_crawler.export.lock import alone
 from civitai_crawler.items import (
     GenerationData,
     Image,
@@ -128,6 +130,45 @@ def test_sqlite(crawled, tmp_path):
     with closing(sqlite3.connect(tmp_path / "new/civitai.sqlite")) as db:
         (images,) = db.execute("SELECT count(*) FROM images").fetchone()
     assert images == len(list(records(crawled, Image)))
+
+
+@pytest.mark.parametrize("out", ["fox/new.sqlite", "fox/.job/ledger.sqlite"])
+def test_a_database_does_not_go_into_an_archive(fox, tmp_path, out):
+    with closing(sqlite3.connect(tmp_path / "other")) as db:
+        db.execute("CREATE TABLE requests (id)")
+    make(fox, files={".job/ledger.sqlite": (tmp_path / "other").read_bytes()})
+    before = snapshot(tmp_path)
+    with pytest.raises(UsageError, match="overlaps the archive"):
+        export("sqlite", tmp_path / out, fox)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_two_exports_into_one_place_are_kept_apart(fox, tmp_path, to):
+    out = tmp_path / "out" / ("civitai.sqlite" if to == "sqlite" else "")
+    assert export(to, out, fox).code == 0
+    before = snapshot(tmp_path)
+    with alone(tmp_path / "out" / ("" if to == "sqlite" else ".civitai-export")):
+        ended = scrapy("export", "--to", to, "--out", str(out), str(fox))
+    assert ended.code == 2
+    assert len(ended.sentences) == 1
+    assert ended.sentences[0].endswith("; let it end first.")
+    assert snapshot(tmp_path) == before
+    assert export(to, out, fox).code == 0
+
+
+def test_a_disk_without_locks_keeps_nobody_out(fox, tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert export("kohya", tmp_path / "out", fox).code == 0
+
+
+def test_a_flag_that_is_none_is_named_and_not_taken_for_no_flag(fox, tmp_path):
+    with pytest.raises(UsageError, match="CIVITAI_EXCLUDE cannot be 'pio'"):
+        export("kohya", tmp_path / "out", fox, exclude="pio")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("out", ["fox", "fox/export", "."])
@@ -377,7 +418,8 @@ def test_a_source_that_is_gone_meanwhile_costs_itself_only(fox, tmp_path, monkey
 
 
 def test_what_a_killed_run_left_behind_is_no_part_of_the_next(fox, tmp_path):
-    Folder.opened(tmp_path / "out", "hf", [fox])
+    with Folder.opened(tmp_path / "out", "hf", [fox]):
+        pass
     (tmp_path / "out/.civitai-export/part-0").write_bytes(b"half")
     assert export("hf", tmp_path / "out", fox).code == 0
     assert [one.name for one in (tmp_path / "out/.civitai-export").iterdir()] == ["export.json"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError as ScrapyUsageError
 
+from civitai_crawler import options
 from civitai_crawler.archive import archives
 from civitai_crawler.commands.terminal import say, show
 from civitai_crawler.exceptions import CivitaiError, UsageError
@@ -95,6 +96,7 @@ class Command(ScrapyCommand):
     ) -> Job:
         if self.settings is None:
             raise RuntimeError("Scrapy gave this command no settings.")
+        options.check(self.settings)
         last = 0.0
 
         def tick() -> None:

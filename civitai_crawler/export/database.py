@@ -17,6 +17,7 @@ import msgspec
 
 from civitai_crawler.archive import Problem, records
 from civitai_crawler.exceptions import CivitaiError
+from civitai_crawler.export.lock import alone
 from civitai_crawler.export.tables import AFTERWARDS, RESOURCES, TABLES, Table
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def write(archives: list[Path], target: Path, tell: Callable[[Problem], None]) -
 
     Raises:
         DatabaseError: the file cannot be written.
+        UsageError: another command is writing to its folder.
 
     """
     summary = Summary()
@@ -74,22 +76,30 @@ def write(archives: list[Path], target: Path, tell: Callable[[Problem], None]) -
         summary.problems += 1
         tell(problem)
 
-    part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        with alone(target.parent):
+            _replace(target, names(archives), note, summary)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise DatabaseError(f"{target} cannot be written: {error}.") from error
+    return summary
+
+
+def _replace(
+    target: Path, archives: dict[str, Path], tell: Callable[[Problem], None], summary: Summary
+) -> None:
+    part = target.with_name(f".{target.name}.part")
+    try:
         part.unlink(missing_ok=True)
         with closing(sqlite3.connect(part, isolation_level=None)) as db:
-            _fill(db, names(archives), note)
+            _fill(db, archives, tell)
             for name in (*TABLES, "resources"):
                 count = db.execute(f"SELECT count(*) FROM {name}")  # noqa: S608  # our own names
                 summary.rows[name] = count.fetchone()[0]
         part.replace(target)
-    except (OSError, sqlite3.OperationalError) as error:
-        raise DatabaseError(f"{target} cannot be written: {error}.") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-    return summary
 
 
 def _fill(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.export.errors import SourceError, WriteError
+from civitai_crawler.export.lock import alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,38 +36,54 @@ class Folder:
         self._parts = (path / MARKER / f"part-{number}" for number in count())
 
     @classmethod
+    @contextmanager
     def opened(
         cls, path: Path, kind: str, archives: Iterable[Path], *, copy: bool = False
-    ) -> Folder:
+    ) -> Iterator[Folder]:
         """Make *path* a folder for exports of format *kind*, or find that it is one.
 
+        Until the block ends no other export writes there.
+
         Raises:
-            UsageError: it holds something else, overlaps an archive, or cannot be written.
+            UsageError: it holds something else, overlaps an archive, cannot be written, or another
+                export is at work there.
 
         """
         check_apart(path, archives)
         folder = cls(path, copy=copy)
-        marker = path / MARKER / "export.json"
+        with ExitStack() as stack:
+            with _usable(path):
+                folder._make_room()
+                stack.enter_context(alone(path / MARKER))
+                folder._claim(kind)
+            yield folder
+
+    def _make_room(self) -> None:
+        room = self.path / MARKER
+        if not room.is_dir() and self.path.exists() and any(self.path.iterdir()):
+            self._refuse()
+        room.mkdir(parents=True, exist_ok=True)
+
+    def _claim(self, kind: str) -> None:
+        """Note the format, or find it noted; remove what a killed run has left."""
+        marker = self.path / MARKER / "export.json"
+        if not marker.exists():
+            if any(one.name != MARKER for one in self.path.iterdir()):
+                self._refuse()
+            self.write_text(marker, json.dumps({"format": kind}))
         try:
-            if not marker.exists():
-                folder._begin(marker, kind)
             found = json.loads(marker.read_bytes())["format"]
-            for part in marker.parent.glob("part-*"):  # of a run that was killed
-                part.unlink()
-        except (OSError, WriteError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise UsageError(f"{path} cannot be used for the export: {why}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{marker} is damaged: name a new folder with --out.") from error
         if found != kind:
-            raise UsageError(f"{path} is an export to {found}: name another folder with --out.")
-        return folder
+            raise UsageError(
+                f"{self.path} is an export to {found}: name another folder with --out."
+            )
+        for part in marker.parent.glob("part-*"):
+            part.unlink()
 
-    def _begin(self, marker: Path, kind: str) -> None:
-        if self.path.exists() and any(one.name != MARKER for one in self.path.iterdir()):
-            raise UsageError(f"{self.path} holds something else: name a new folder with --out.")
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        self.write_text(marker, json.dumps({"format": kind}))
+    def _refuse(self) -> NoReturn:
+        raise UsageError(f"{self.path} holds something else: name a new folder with --out.")
 
     def add(self, source: Path, target: Path) -> bool:
         """Bring *source* to *target* if nothing is there; tell whether nothing was.
@@ -132,6 +149,15 @@ def check_apart(path: Path, archives: Iterable[Path]) -> None:
             raise UsageError(
                 f"{path} overlaps the archive {archive}: name another folder with --out."
             )
+
+
+@contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, WriteError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{path} cannot be used for the export: {why}") from error
 
 
 @contextmanager

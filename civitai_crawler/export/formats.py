@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from civitai_crawler.exceptions import UsageError
+from civitai_crawler.export.folder import check_apart
 from civitai_crawler.export.selection import Selection
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Format:
 def _sqlite(job: Job) -> None:
     if job.selection != Selection(exclude=job.selection.exclude):
         raise UsageError("sqlite takes no filter: the database can filter by itself.")
+    check_apart(job.target, job.archives)
     _check_database(job)
     database = import_module("civitai_crawler.export.database")
     summary = database.write(job.archives, job.target, job.outcome.problem)

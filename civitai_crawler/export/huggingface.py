@@ -31,9 +31,12 @@ METADATA = "metadata.jsonl"
 
 def write(job: Job) -> None:
     """Add the images of *job* to the folder, and write the metadata of all that it holds."""
-    folder = Folder.opened(job.target, "hf", job.archives, copy=job.copy)
     split = job.target / "train"
-    with folder.replacing(split / METADATA) as part, TemporaryFile(dir=part.parent) as body:
+    with (
+        Folder.opened(job.target, "hf", job.archives, copy=job.copy) as folder,
+        folder.replacing(split / METADATA) as part,
+        TemporaryFile(dir=part.parent) as body,
+    ):
         lines = _Lines(body)
         for picture in pictures(job, SUFFIXES):
             name = f"{picture.image.id % 100:02}/{picture.image.id}{picture.file.suffix}"

@@ -31,15 +31,15 @@ def write(job: Job) -> None:
     names = {archive: job.concept or archive.resolve().name for archive in job.archives}
     for name in names.values():
         _check(f"{job.repeats}_{name}")
-    folder = Folder.opened(job.target, "kohya", job.archives, copy=job.copy)
-    places = {archive: _place(job, name) for archive, name in names.items()}
-    for picture in pictures(job, SUFFIXES):
-        try:
-            added = _add(folder, places[picture.archive], picture, picture.caption(job.caption))
-        except SourceError as error:
-            job.outcome.lose(error.reason, picture.file, error.why)
-        else:
-            job.outcome.count(added=added)
+    with Folder.opened(job.target, "kohya", job.archives, copy=job.copy) as folder:
+        places = {archive: _place(job, name) for archive, name in names.items()}
+        for picture in pictures(job, SUFFIXES):
+            try:
+                added = _add(folder, places[picture.archive], picture, picture.caption(job.caption))
+            except SourceError as error:
+                job.outcome.lose(error.reason, picture.file, error.why)
+            else:
+                job.outcome.count(added=added)
 
 
 def _add(folder: Folder, place: Path, picture: Picture, caption: str) -> bool:

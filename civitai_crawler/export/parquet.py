@@ -15,6 +15,7 @@ from civitai_crawler.items import FEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from civitai_crawler.export.job import Job
     from civitai_crawler.items import Record
@@ -25,17 +26,19 @@ _ROWS, _CHARACTERS = 20_000, 8_000_000
 
 def write(job: Job) -> None:
     """Write the records of *job* to ``<feed>.parquet``; a file is replaced when it is whole."""
-    folder = Folder.opened(job.target, "parquet", job.archives)
-    choosers = [Chooser(one, job.selection, job.outcome.problem) for one in job.archives]
-    for stem, kind in FEEDS.items():
-        schema = columns(kind)
-        arrow = pa.schema([(column.name, column.type) for column in schema])
-        with (
-            folder.replacing(job.target / f"{stem}.parquet") as part,
-            pq.ParquetWriter(part, arrow, compression="zstd") as writer,
-        ):
-            for rows in _groups(_rows(job, kind, choosers, schema)):
-                writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=arrow))
+    with Folder.opened(job.target, "parquet", job.archives) as folder:
+        choosers = [Chooser(one, job.selection, job.outcome.problem) for one in job.archives]
+        for stem, kind in FEEDS.items():
+            with folder.replacing(job.target / f"{stem}.parquet") as part:
+                _write(job, part, kind, choosers)
+
+
+def _write(job: Job, part: Path, kind: type[Record], choosers: list[Chooser]) -> None:
+    schema = columns(kind)
+    arrow = pa.schema([(column.name, column.type) for column in schema])
+    with pq.ParquetWriter(part, arrow, compression="zstd") as writer:
+        for rows in _groups(_rows(job, kind, choosers, schema)):
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=arrow))
 
 
 def _rows(

@@ -91,12 +91,12 @@ def kind(file: ModelFile, model_type: str | None) -> str:
 
 def write(job: Job, program: str) -> None:
     """Add the model files of *job* to a tree for *program*, with what stands beside them."""
-    folder = Folder.opened(job.target, program, job.archives, copy=job.copy)
-    tree = _Tree(job, folder, program, Names())
-    for archive in job.archives:
-        tree.add(archive)
-    if program == "comfyui":
-        folder.write_text(job.target / "extra_model_paths.yaml", _paths(job.target))
+    with Folder.opened(job.target, program, job.archives, copy=job.copy) as folder:
+        tree = _Tree(job, folder, program, Names())
+        for archive in job.archives:
+            tree.add(archive)
+        if program == "comfyui":
+            folder.write_text(job.target / "extra_model_paths.yaml", _paths(job.target))
 
 
 @dataclass(slots=True)
