@@ -14,6 +14,7 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError as ScrapyUsageError
 
 from civitai_crawler.archive import archives
+from civitai_crawler.commands.terminal import say
 from civitai_crawler.exceptions import CivitaiError, UsageError
 from civitai_crawler.export.database import names
 
@@ -115,16 +116,20 @@ def _run(gallery: Starlette, listener: socket.socket) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        number: int = getattr(error, "errno", None) or -1
+        if number < 0:  # of a name that leads nowhere, not of the system
+            raise UsageError(
+                f"Nothing can be served at {host}:{port}: it is no address of this machine."
+            ) from error
         raise UsageError(
-            f"Nothing can be served at {host}:{port}: {os.strerror(error.errno or 0)}. "
+            f"Nothing can be served at {host}:{port}: {os.strerror(number)}. "
             "Another program may use this port; choose one with --port."
         ) from error
 
 
 def _tell(problem: Problem) -> None:
-    line = f"Passed over in {problem.feed.name}: {problem.why}"
-    print(line.encode("ascii", "backslashreplace").decode())  # noqa: T201  # the user's archive is damaged
+    say(f"Passed over in {problem.feed.name}: {problem.why}")
 
 
 def _port(text: str) -> int:

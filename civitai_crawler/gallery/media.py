@@ -31,9 +31,9 @@ OPAQUE = "application/octet-stream"
 #: Edge of a thumbnail in pixels: a card on a screen of double density.
 _EDGE = 400
 _KEPT = {"Cache-Control": "private, max-age=3600"}
-#: What an archive's own thumbnails may be.
-_SUFFIXES = (".webp", ".jpg", ".jpeg", ".png")
-_MIME = {".webp": "image/webp", ".png": "image/png"}
+#: Where an archive keeps the thumbnails of a crawl, unless IMAGES_THUMBS names other sizes.
+_OWN = "thumbnails/small/{}.jpg"
+_MIME = {".jpg": "image/jpeg", ".webp": "image/webp"}
 
 
 class Media:
@@ -62,12 +62,12 @@ class Media:
     def thumbnail(self, request: Request) -> FileResponse:
         """Answer with the archive's own thumbnail of an image, or one made now and kept."""
         row, file = self._asked(request, "images")
-        own = self._own(row)
+        own = self._inside(row["archive"], _OWN.format(row["id"]))
         if own is None:
             own = self._thumbs / str(row["id"] % 256) / f"{row['id']}.webp"
             if not own.is_file() or own.stat().st_mtime < file.stat().st_mtime:
                 self._make(file, own)
-        return FileResponse(own, media_type=_MIME.get(own.suffix, "image/jpeg"), headers=_KEPT)
+        return FileResponse(own, media_type=_MIME.get(own.suffix, OPAQUE), headers=_KEPT)
 
     def _asked(self, request: Request, table: str) -> tuple[Row, Path]:
         asked = number(request.path_params["id"])
@@ -76,10 +76,6 @@ class Media:
         if row is None or file is None:
             raise HTTPException(404, "This file is not in the archive.")
         return row, file
-
-    def _own(self, row: Row) -> Path | None:
-        paths = (f"thumbnails/{row['id']}{suffix}" for suffix in _SUFFIXES)
-        return next((file for path in paths if (file := self._inside(row["archive"], path))), None)
 
     def _inside(self, archive: str, path: str) -> Path | None:
         """Return the file; ``None`` when it is none, or hidden, or not truly in the archive.

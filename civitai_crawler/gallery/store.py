@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sqlite3
 import threading
 from array import array
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Raised by one whenever the tables change, so that a database of an older version is not read.
 _FORMAT = 1
+#: Stems of the databases, as fingerprints are.
+_NAME = re.compile("[0-9a-f]{16}")
 #: Lists that are kept: one of 100,000 images takes 800 kB.
 _LISTS = 32
 
@@ -33,13 +36,14 @@ def prepare(archives: list[Path], cache: Path, tell: Callable[[Problem], None]) 
 
     Raises:
         DatabaseError: it cannot be written.
+        UsageError: another gallery is making it at this moment.
 
     """
     file = cache / f"{_fingerprint(archives)}.sqlite"
     if not file.is_file():
         database.write(archives, file, tell)
-        for old in cache.glob("*.sqlite"):
-            if old != file:
+        for old in cache.glob("*.sqlite"):  # of ours only: the folder may be anybody's
+            if old != file and _NAME.fullmatch(old.stem):
                 with suppress(OSError):  # another gallery may read it
                     old.unlink(missing_ok=True)
     return file

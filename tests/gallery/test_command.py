@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import socket
 
 import pytest
 
 from civitai_crawler.commands.browse import _port
-from tests.cli import scrapy
+from tests.cli import scrapy, start
 from tests.gallery.conftest import gallery
 
 
@@ -40,6 +41,14 @@ def test_a_port_that_is_taken(small):
         code, said = browse(small, "--port", port)
     assert code == 2
     assert f"Nothing can be served at 127.0.0.1:{port}: Address already in use." in said[-1]
+    assert "Traceback" not in "".join(said)
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", f"{'a' * 70}.b"])
+def test_a_host_that_is_none(small, host):
+    code, said = browse(small, "--host", host)
+    assert code == 2
+    assert f"Nothing can be served at {host}:8765: it is no address of this machine." in said[-1]
     assert "Traceback" not in "".join(said)
 
 
@@ -81,3 +90,14 @@ def test_damage_is_told_and_passed_over(small):
         stream.write("{torn\n")
     with gallery(small) as site:
         assert site.total("/images") == 1
+
+
+def test_damage_is_told_without_what_a_terminal_would_obey(small, tmp_path):
+    (small / "failures.jsonl").write_text('{"id": "\\u001b[2J", "kind": 5, "reason": "x"}\n')
+    env = {"XDG_STATE_HOME": str(tmp_path)}
+    with start("browse", str(small), "--port", "0", env=env) as process:
+        process.stdout.readline()
+        told = process.stdout.readline().decode()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert told.startswith("Passed over in failures.jsonl: record \\x1b[2J: ")

@@ -27,6 +27,7 @@ from civitai_crawler.items import (
     ModelVersion,
     Post,
 )
+from civitai_crawler.pipelines import thumbnails
 from tests.gallery import hostile
 
 if TYPE_CHECKING:
@@ -164,14 +165,14 @@ def test_thumbnails_are_small_and_made_once(site, archive):
 
 def test_the_archives_own_thumbnails_come_first(site, archive):
     one = next(one for one in records(archive, Image) if one.type == "image" and one.path)
-    own = archive / "thumbnails" / f"{one.id}.jpg"
-    own.parent.mkdir()
+    own = archive / thumbnails.FOLDER / min(thumbnails.DEFAULT) / f"{one.id}.jpg"
+    own.parent.mkdir(parents=True)
     try:
         Pillow.new("RGB", (9, 9), "red").save(own, "jpeg")
         answer = site.get(f"/thumbs/{one.id}")
         assert (answer.body, answer.headers["Content-Type"]) == (own.read_bytes(), "image/jpeg")
     finally:
-        shutil.rmtree(own.parent)
+        shutil.rmtree(own.parent.parent)
 
 
 def test_model_files_are_saved_under_their_names(site, archive):
@@ -323,3 +324,15 @@ def test_the_database_is_made_anew_only_when_a_feed_has_changed(tmp_path, archiv
     assert second[0] != first[0]
     (tmp_path / "images.jsonl").write_text(json.dumps({"id": 1}) + "\n")
     assert prepared()[0] != second[0]
+
+
+def test_databases_of_others_in_the_folder_of_the_cache_stay(tmp_path, archive):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    others = [cache / "civitai.sqlite", cache / "0123456789abcdef0.sqlite", cache / "diary.txt"]
+    for other in others:
+        other.write_bytes(b"of somebody else")
+    ours = cache / "0123456789abcdef.sqlite"
+    ours.write_bytes(b"of an older state")
+    file = prepare([archive], cache, lambda problem: None)
+    assert sorted(cache.iterdir()) == sorted([file, *others])
