@@ -17,10 +17,12 @@ import pytest
 from aiohttp import web
 from PIL import Image as Pillow
 
+from civitai_crawler.items import Image
 from civitai_crawler.standin import Standin, World
 from civitai_crawler.stores.window import Window
 from tests.cli import DONE, Ended, crawl, feed, pointed_at, scrapy, start
 from tests.crawl import crawl as crawl_in_child
+from tests.export_support import make
 from tests.media_support import (
     LEDGER,
     PIPELINES,
@@ -42,7 +44,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 USER = "lumen_fox"
-STORES = [{"FILES_STORE": "/data"}, {"IMAGES_STORE": "gs://x/y"}, {"FILES_STORE": "s3://"}]
+STORES = [
+    {"FILES_STORE": "/data"},
+    {"IMAGES_STORE": "gs://x/y"},
+    {"FILES_STORE": "s3://"},
+    {"FILES_STORE": "s3://[bucket/x"},
+    {"IMAGES_STORE": "s3://bucket/pre#fix"},
+]
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +224,31 @@ async def test_an_archive_that_was_copied_there_is_taken(server, tmp_path):
     assert again.item(1)["path"] == first.item(1)["path"]
     assert again.stats["civitai/files/present"] == 1
     assert server.writes() == []
+
+
+def test_a_folder_that_was_copied_there_is_as_recorded(server, tmp_path):
+    beside = [
+        *("posts/1.json", "report.md", "quarantine/2.png", "thumbnails/small/1.jpg"),
+        *(".job/ledger.sqlite", ".sidecars.json"),
+    ]
+    record = Image(id=1, path="posts/1.png", size_bytes=len(PNG), sha256=sha256(PNG))
+    archive = make(
+        tmp_path / "ada", record, files={"posts/1.png": PNG, **dict.fromkeys(beside, b"x")}
+    )
+    for file in (file for file in archive.rglob("*") if file.is_file()):
+        key = f"ada/{file.relative_to(archive)}"
+        server.client().put_object(Bucket=BUCKET, Key=key, Body=file.read_bytes())
+    for folder in ("ada/", "ada/posts/"):
+        server.client().put_object(Bucket=BUCKET, Key=folder, Body=b"")
+
+    ended = scrapy("verify", str(archive), env=server.settings())
+    assert (ended.code, ended.log.splitlines()) == (
+        0, ["Checked 1 of 1 recorded files (0.00 GiB): all as recorded."],
+    )  # fmt: skip
+    for name in ("", ".json", ".civitai.info"):
+        server.client().put_object(Bucket=BUCKET, Key=f"ada/posts/2{name}", Body=b"")
+    ended = scrapy("verify", str(archive), env=server.settings())
+    assert (ended.code, ended.log.count("extra  ")) == (3, 3)
 
 
 async def test_one_kind_may_stay_at_home(server, tmp_path):

@@ -83,13 +83,16 @@ def recorded(
 
 
 def far_extras(known: dict[str, Recorded], archive: Path, stores: Stores) -> Iterator[Finding]:
-    """Yield the objects in buckets that no record of *archive* names."""
+    """Yield the objects in buckets that no record of *archive* names, by the rules of a folder.
+
+    Somebody may have copied all of it there. What ends in a slash is how consoles show a folder.
+    """
     far = {id(store): store for store in (stores.get(word, archive) for word in STEMS.values())}
     stems = _stems(known)
     for store in (store for store in far.values() if store.remote):
         for path in store.paths():
             key = _normal(path)
-            if key not in known and not _is_sidecar(key, stems):
+            if key not in known and key[-1:] not in ("", "/") and not _is_aside(key, stems):
                 yield Finding("extra", store.name(path))
 
 
@@ -109,16 +112,20 @@ def extras(archive: Path, known: dict[str, Recorded]) -> Iterator[Finding]:
         for name in sorted(files):
             file = folder / name
             key = _key(archive, file)
-            ours = _is_about(name) if top else _is_sidecar(key, stems)
-            if key not in known and not ours and not name.startswith("."):
+            if key not in known and not _is_aside(key, stems):
                 yield Finding("extra", file)
     for error in closed:
         yield Finding("unreadable", Path(error.filename), error.strerror or "")
 
 
-def _is_about(name: str) -> bool:
-    file = PurePosixPath(name)
-    return file.suffix in _ABOUT or is_feed(name)
+def _is_aside(key: str, stems: set[str]) -> bool:
+    """Tell whether a file is one of those that no record has to name."""
+    parts = PurePosixPath(key).parts
+    if any(part.startswith(".") for part in parts):
+        return True
+    if len(parts) == 1:
+        return PurePosixPath(key).suffix in _ABOUT or is_feed(key)
+    return parts[0] in _ASIDE or _is_sidecar(key, stems)
 
 
 def _stems(known: Iterable[str]) -> set[str]:

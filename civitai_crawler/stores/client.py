@@ -54,15 +54,26 @@ class Address:
         uri = str(settings.get(name) or "").strip()
         if uri in ("", "."):
             return None
-        parts = urlsplit(uri)
-        if parts.scheme != "s3" or not parts.hostname or parts.query or parts.username:
+        bucket, prefix = _place(uri)
+        if not bucket:
             raise UsageError(
                 f"{name} is an address like s3://bucket/prefix, or empty for the archive's own "
                 f"folder (which CIVITAI_ARCHIVE names)."
             )
-        prefix = parts.path.strip("/")
         acl = str(settings.get(f"{name}_S3_ACL") or "private")
-        return cls(parts.netloc, f"{prefix}/" if prefix else "", acl)
+        return cls(bucket, f"{prefix}/" if prefix else "", acl)
+
+
+def _place(uri: str) -> tuple[str, str]:
+    """Split an address into bucket and prefix; both empty when it is none, or says more."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # a broken host in brackets
+        return "", ""
+    more = parts.query or parts.fragment or parts.username
+    if parts.scheme != "s3" or not parts.hostname or more:
+        return "", ""
+    return parts.netloc, parts.path.strip("/")
 
 
 def connect(settings: BaseSettings) -> Any:
