@@ -79,6 +79,13 @@ def test_images_come_from_feeds(tmp_path):
     assert GenerationDataSpider(from_=str(tmp_path / "images.jsonl")).image_ids == [5, 6]
     both = GenerationDataSpider(from_=str(tmp_path / "images.csv"), image_id="8")
     assert both.image_ids == [7, 8]
+    large = "x" * 200_000  # more than the csv module takes unasked
+    (tmp_path / "images.csv").write_text(f'id,meta\n9,"{large}"\n')
+    assert GenerationDataSpider(from_=str(tmp_path / "images.csv")).image_ids == [9]
+    for wrong in ('{"id": 1e999}', "[" * 100_000, "5"):
+        (tmp_path / "images.jsonl").write_text(f"{wrong}\n")
+        with pytest.raises(UsageError, match="no feed"):
+            GenerationDataSpider(from_=str(tmp_path / "images.jsonl"))
     (tmp_path / "images.jsonl").write_text("{}\n")
     with pytest.raises(UsageError, match="no feed"):
         GenerationDataSpider(from_=str(tmp_path / "images.jsonl"))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 import inspect
-import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from civitai_crawler.api import links
+from civitai_crawler.archive.feeds import Problem, heads
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.options import words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from scrapy import Spider
 
@@ -104,19 +103,16 @@ def listed(name: str, text: str, parse: Callable[[str], T]) -> list[T]:
 
 def ids_of_feed(text: str) -> list[int]:
     """Read the image ids of a feed of images or generation data: JSON Lines or CSV."""
-    path = Path(text)
+    problems: list[Problem] = []
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = csv.DictReader(stream) if path.suffix == ".csv" else map(json.loads, stream)
-            return list(dict.fromkeys(_ids(rows)))
-    except OSError as error:
-        raise UsageError(f"{text} cannot be read: {error.strerror}.") from error
-    except (csv.Error, ValueError, KeyError, TypeError) as error:
+        found = [int(head.id) for _, head in heads(Path(text), problems.append)]
+    except (ValueError, TypeError, OverflowError) as error:
         raise UsageError(f"{text} is no feed with an id in each line.") from error
-
-
-def _ids(rows: Any) -> Iterator[int]:
-    return (int(row["id"]) for row in rows)
+    for problem in problems:
+        if problem.what == "unreadable":
+            raise UsageError(f"{text} cannot be read: {problem.why}.")
+        raise UsageError(f"{text} is no feed with an id in each line.")
+    return list(dict.fromkeys(found))
 
 
 def _read(path: Path) -> str:
