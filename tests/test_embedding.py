@@ -232,6 +232,13 @@ def test_videos_are_left_out_and_a_missing_original_is_told(tmp_path):
     assert not (tmp_path / "copies").exists()
 
 
+def test_an_archive_that_cannot_be_read_is_told_in_a_sentence(tmp_path):
+    folder = archive(tmp_path / "archive", image(1001))
+    (folder / ".sidecars.json").mkdir()
+    ended = scrapy("sidecars", str(folder), "--embed", str(tmp_path / "copies"))
+    assert (ended.code, ended.log.strip()) == (3, f"{folder}: Is a directory")
+
+
 @pytest.mark.parametrize("place", ["", "posts", ".."])
 def test_copies_never_go_where_originals_are(tmp_path, place):
     folder = archive(tmp_path / "archive", image(1001), generation())

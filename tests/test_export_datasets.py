@@ -125,6 +125,15 @@ def test_hf_adds_to_what_is_there(crawled, tmp_path, load):
     rows = {row["image_id"]: row for row in load(tmp_path / "hf")}
     assert len(rows) == 73 + 2
     assert (rows[1]["prompt"], rows[1]["seed"]) == ("half ?", str(2**70))
+    with (tmp_path / "hf/train/metadata.jsonl").open("a") as metadata:
+        for own in ({"tags": ["day", None]}, {"image_id": [1]}, {"tags": [["nested"]]}):
+            metadata.write(json.dumps({"file_name": "02/2.png", **own}) + "\n")
+        metadata.write("[" * 100_000 + "\n")
+    export("hf", tmp_path / "hf", crawled)
+    lines = (tmp_path / "hf/train/metadata.jsonl").read_text().splitlines()
+    assert sum("02/2.png" in line for line in lines) == 4
+    whole = [line for line in lines if '"tags"' not in line and "[1]" not in line]
+    (tmp_path / "hf/train/metadata.jsonl").write_text("\n".join(whole) + "\n")
     (tmp_path / "hf/train/01/1.png").unlink()
     export("hf", tmp_path / "hf", crawled)
     assert len(load(tmp_path / "hf")) == 73 + 1

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -227,7 +227,7 @@ def test_civitai_info_of_the_helper_is_brought_up_to_date(tmp_path):
     held = {
         "id": 11, "name": "old name", "mine": 1, "model": {"name": "old", "x": 2},
         "extensions": {"sd_civitai_helper": {"version": "1.8"}},
-        "images": [{"url": url, "local_file": "C:/saved.png"}, "odd"],
+        "images": [{"url": url, "local_file": "C:/saved.png"}, "odd", {"url": [], "local_file": 1}],
     }  # fmt: skip
     theirs(folder, "civitai_info", held)
     (folder / "posts/5/1002.png").unlink()
@@ -361,6 +361,16 @@ def test_no_path_leads_out_of_the_archive(tmp_path):
     assert sorted(file.name for file in outside.iterdir()) == ["own.json", "reed.safetensors"]
     assert (outside / "own.json").read_text() == "{}"
     assert (folder / f"{STEM}.json").is_symlink()
+    assert read(folder, "civitai_info")["id"] == 11
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_a_path_without_a_name_is_that_of_no_file(tmp_path, path):
+    folder = archive(tmp_path)
+    for feed, one in (("model_files", replace(FILE, id=115)), ("images", image(1003))):
+        with (folder / f"{feed}.jsonl").open("a") as stream:
+            stream.write(json.dumps({**asdict(one), "path": path}) + "\n")
+    run(folder, "civitai_info", "caption", "image_json")
     assert read(folder, "civitai_info")["id"] == 11
 
 

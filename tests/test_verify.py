@@ -233,7 +233,9 @@ def test_wrong_input(tmp_path):
             verify(*paths)
 
 
-@pytest.mark.parametrize("args", [["nowhere"], ["--threads", "0", "tests"]])
+@pytest.mark.parametrize(
+    "args", [["nowhere"], ["--threads", "0", "tests"], ["--threads", "x", "tests"]]
+)
 def test_wrong_input_ends_in_one_sentence(args):
     ended = scrapy("verify", *args)
     assert ended.code == 2

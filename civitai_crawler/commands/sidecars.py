@@ -95,7 +95,12 @@ class Command(ScrapyCommand):
         )
 
     def _embed(self, folder: Path, target: Path) -> None:
-        copied = embed(folder, target, say)
+        try:
+            copied = embed(folder, target, say)
+        except OSError as error:
+            self._short = True
+            say(f"{folder}: {error.strerror}")
+            return
         self._short |= bool(copied.problems)
         say(
             f"{folder}: {copied.embedded} images copied with their generation data added, "

@@ -40,7 +40,7 @@ class Command(ScrapyCommand):
             "Hash every file that the records of an archive name, and look for files that none "
             "names. PATH is an archive or a folder of archives; files in a bucket are read from "
             "where FILES_STORE and IMAGES_STORE say. Exit codes: 0 all is as recorded, "
-            "2 wrong input, 3 something is missing, changed or extra."
+            "2 wrong input, 3 something is missing, changed or extra, 4 interrupted."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -81,7 +81,6 @@ def _print(finding: Finding) -> None:
 
 
 def _number(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("has to be at least 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+    return int(text)

@@ -122,7 +122,8 @@ class _Lines:
             for line in stream:
                 row = _decoded(line)
                 name = row.get("file_name")
-                if row.get("image_id") in self._ids or not isinstance(name, str):
+                number = row.get("image_id")
+                if (isinstance(number, int) and number in self._ids) or not isinstance(name, str):
                     continue
                 if ".." not in PurePosixPath(name).parts and (split / name).is_file():
                     self._append(row)
@@ -149,16 +150,19 @@ class _Lines:
 def _decoded(line: bytes) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return row if isinstance(row, dict) else {}
 
 
 def _columns(row: dict[str, Any], before: str = "") -> Iterator[str]:
-    """Yield the columns of *row*, nested ones by their path, that have a value in it."""
+    """Yield the columns of *row*, nested ones by their path, that have a value in it.
+
+    A row of an earlier run may have columns that its user has added.
+    """
     for name, value in row.items():
         if isinstance(value, list):
             for one in value:
-                yield from _columns(one, f"{name}.")
+                yield from _columns(one, f"{name}.") if isinstance(one, dict) else (before + name,)
         elif value is not None:
             yield before + name

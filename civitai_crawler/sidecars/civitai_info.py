@@ -165,7 +165,7 @@ def _with_local_files(images: list[dict[str, Any]], old: Any) -> list[dict[str, 
     saved = {
         one.get("url"): one["local_file"]
         for one in (old if isinstance(old, list) else [])
-        if isinstance(one, dict) and one.get("local_file")
+        if isinstance(one, dict) and isinstance(one.get("url"), str) and one.get("local_file")
     }
     return [
         {**image, "local_file": saved[image["url"]]}

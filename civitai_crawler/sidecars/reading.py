@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from contextlib import ExitStack
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from civitai_crawler.archive import Records
 from civitai_crawler.items import GenerationData, Image, Model, ModelFile, ModelVersion
@@ -51,7 +51,7 @@ class Library:
         of_version: dict[int, list[int]] = {}
         for file in self._files:
             of_version.setdefault(file.version_id, []).append(file.id)
-            if file.path is None:
+            if not _has_name(file.path):
                 continue
             taken.add(key(file.path))
             if kind("", file) is None:
@@ -68,7 +68,7 @@ class Library:
     def images(self) -> Iterator[Shown]:
         """Yield each stored image."""
         for image in self._images:
-            if image.path is not None:
+            if _has_name(image.path):
                 yield Shown(image=image, generation=self._generations.get(image.id))
 
     def _subject(self, file_id: int, of_version: dict[int, list[int]]) -> Subject | None:
@@ -91,6 +91,11 @@ class Library:
                 if image is not None
             ],
         )
+
+
+def _has_name(path: str | None) -> TypeGuard[str]:
+    """Tell whether a path is one of a file; one without a name is as good as none."""
+    return path is not None and PurePosixPath(path).name != ""
 
 
 def key(path: str) -> str:
