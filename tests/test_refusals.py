@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -117,6 +118,28 @@ def test_a_file_that_is_neither_held_nor_refused_is_missing():
     summary = summary_of(ledger)
     assert [(one.item_id, one.reason) for one in summary.missing] == [(5, "not_fetched")]
     assert verdict(summary, "finished").code == 4
+
+
+def test_parts_of_what_is_gone_are_missing_no_more():
+    ledger = Ledger()
+    ledger.set_fact("download", "files")
+    for kind, number, whole in (
+        ("ModelVersion", 11, 1), ("ModelVersion", 12, 2), ("ModelFile", 111, 11),
+        ("ModelFile", 121, 12), ("ModelFile", 122, 12), ("ModelFile", 131, 13), ("Image", 5, 9),
+    ):  # fmt: skip
+        ledger.add_item(kind, number, whole)
+    for kind, number in (("Model", 1), ("ModelVersion", 13), ("Image", 5)):
+        changes.lose(ledger, kind, number)
+    for kind, number, fields in (
+        ("generation_data", 5, {}), ("model_version", 11, {"model_id": 1}),
+        ("model_file", 131, {"model_id": 2, "version_id": 13}), ("page", 1, {"model_id": 1}),
+        ("model_file", 121, {"model_id": 2, "version_id": 12}),
+    ):  # fmt: skip
+        one = replace(failure("network", kind, number), **fields)
+        Refusals(ledger).note(one, signed_in=False)
+    assert [(one.kind, one.item_id) for one in summary_of(ledger).missing] == [
+        ("model_file", 121), ("page", 1), ("model_file", 122)
+    ]  # fmt: skip
 
 
 def test_a_creators_text_does_not_break_the_report():

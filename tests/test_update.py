@@ -211,6 +211,20 @@ def test_a_model_and_an_image_that_are_gone_are_reported_and_kept(standin, tmp_p
     assert {(one["kind"], one["id"]) for one in report["gone"]} == {("images", picture.id)}
 
 
+def test_what_was_to_be_tried_again_is_missing_no_more_once_it_is_gone(standin, tmp_path):
+    world = standin.world
+    standin.faults.quota_after = 0
+    *_, report = run(standin, tmp_path, download="files", include="models")
+    wanting = {one["model_id"] for one in report["not_obtained"] if one["reason"] == "quota"}
+    assert report["verdict"]["code"] == 4
+    for number in wanting:
+        world.models[number].status = "Unpublished"
+    ended, *_, report = run(standin, tmp_path, download="files", include="models")
+    assert wanting <= {one["id"] for one in report["gone"] if one["kind"] == "models"}
+    assert report["verdict"]["code"] == ONLY_REFUSALS, ended.log
+    assert not wanting & {one["model_id"] for one in report["not_obtained"]}
+
+
 def test_what_may_pass_is_tried_again_and_what_was_lost_is_fetched_anew(standin, tmp_path):
     standin.faults.quota_after = 0
     ended, *_, report = run(standin, tmp_path, download="files", include="models")

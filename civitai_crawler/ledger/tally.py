@@ -23,6 +23,10 @@ _EXCLUDED = {
     "model_files": "excluded_file", "posts": "excluded_post", "images": "excluded_image",
 }  # fmt: skip
 _KEPT = 3
+#: What a refusal is about, by its kind.
+_CLASSES = {stem.removesuffix("s"): item.__name__ for stem, item in FEEDS.items()} | {
+    "generation_data": "Image"
+}
 _PARTS = {
     "Image": "SELECT path FROM media WHERE kind = 'image' AND id = ?",
     "ModelFile": "SELECT path FROM media WHERE kind = 'model_file' AND id = ?",
@@ -109,9 +113,11 @@ class _Tally:
         self.missing += self._unexplained()
 
     def _is_lost(self, refusal: Refusal) -> bool:
-        kind = {stem.removesuffix("s"): item for stem, item in FEEDS.items()}.get(refusal.kind)
-        mine = kind is not None and str(refusal.item_id) in self.lost[kind.__name__]
-        return mine or str(refusal.post_id) in self.lost["Post"]
+        """Tell whether the site shows the thing no more, or what it is a part of."""
+        wholes = [(_CLASSES.get(refusal.kind), refusal.item_id), ("Post", refusal.post_id)]
+        if refusal.kind in ("model_version", "model_file"):
+            wholes += [("Model", refusal.model_id), ("ModelVersion", refusal.version_id)]
+        return any(name and str(number) in self.lost[name] for name, number in wholes)
 
     def kind(self, stem: str) -> Kind:
         name = FEEDS[stem].__name__
@@ -183,13 +189,20 @@ class _Tally:
         return {number for (number,) in rows}
 
     def _standing(self, name: str, query: str) -> set[str]:
-        """Return the ids of a query that the site still shows, and the posts of which it does."""
-        lost, posts = self.lost[name], self.lost["Post"]
+        """Return the ids of a query that the site still shows, as parts of what it does."""
+        lost = self.lost[name]
+        wholes = self.lost["Post"] if name == "Image" else self._lost_versions()
         return {
             number
             for number, parent in self.db.execute(query)
-            if number not in lost and not (name == "Image" and parent in posts)
+            if number not in lost and parent not in wholes
         }
+
+    def _lost_versions(self) -> set[str]:
+        """Return the versions that are gone, alone or with their model."""
+        rows = self.db.execute("SELECT id, parent FROM items WHERE kind = 'ModelVersion'")
+        with_model = {number for number, parent in rows if parent in self.lost["Model"]}
+        return self.lost["ModelVersion"] | with_model
 
     def _not_chosen(self, name: str) -> set[str]:
         return set(holdings.marks(self.db, "not_chosen")) if name == "ModelFile" else set()
