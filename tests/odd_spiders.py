@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scrapy import Request, Spider
@@ -70,6 +72,15 @@ class OddSpider(Spider):
         Ledger.of(self.crawler).db.close()
         yield {"id": "first"}
         yield Request("data:,child", self.child)
+
+    def loses_its_feed(self, response: Response) -> Iterator[Any]:
+        for path in self.settings["FEEDS"]:
+            Path(path).mkdir(parents=True)
+        yield {"id": "first"}
+        yield Request("data:,slow", self.takes_its_time)
+
+    async def takes_its_time(self, response: Response) -> None:
+        await asyncio.sleep(1)
 
     def refused(self, failure: Failure) -> Any:
         return getattr(self, f"after_{self.what}")(failure)

@@ -14,6 +14,7 @@ from civitai_crawler.ledger import Ledger, LedgerError, Media
 from civitai_crawler.ledger.feeds import FlatCsvExporter, LedgerFeedStorage
 from civitai_crawler.ledger.queue import _LATER, _SAME, WINDOW
 from civitai_crawler.ledger.refusals import Refusals
+from civitai_crawler.ledger.summary import verdict
 from civitai_crawler.ledger.underway import RepeatedItem
 
 
@@ -258,6 +259,23 @@ def test_nothing_is_committed_after_a_commit_that_failed(folder, tmp_path):
 
 def storage(ledger: Ledger, path, **options):
     return LedgerFeedStorage(str(path), ledger=ledger, feed_options={"format": "csv", **options})
+
+
+def test_a_job_whose_last_commit_failed_is_not_summed_up(folder, tmp_path):
+    ledger = Ledger(folder)
+    feed = ledger.feeds.take_charge(tmp_path / "images.jsonl")
+    ledger.commit()
+    feed.write(b"1\n")
+    ledger.add_item("Image", 1)
+    (tmp_path / "images.jsonl").mkdir()
+    with pytest.raises(IsADirectoryError):
+        ledger.close(finished=True)
+    assert ledger.summary is None
+    assert verdict(ledger.summary, "finished").code == 1
+    (tmp_path / "images.jsonl").rmdir()
+    again = Ledger(folder)
+    assert not again.has_item("Image", 1)
+    again.close(finished=False)
 
 
 def test_overwriting_is_refused_while_a_job_is_unfinished(folder, tmp_path):

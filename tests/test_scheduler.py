@@ -28,8 +28,8 @@ def states(folder) -> dict[str, int]:
     return found
 
 
-async def odd(tmp_path, what):
-    settings = {**LEDGER, "JOBDIR": str(tmp_path / "job")}
+async def odd(tmp_path, what, **more):
+    settings = {**LEDGER, "JOBDIR": str(tmp_path / "job"), **more}
     return await crawl("tests.odd_spiders:OddSpider", settings, timeout=40, what=what)
 
 
@@ -89,3 +89,13 @@ async def test_a_ledger_that_fails_on_the_way_ends_the_crawl_with_one_sentence(t
     assert "cannot be used any more" in ended.log
     again = await odd(tmp_path, "yields_none")
     assert {item["id"] for item in again.items} == {"first", "later"}
+
+
+async def test_a_feed_that_is_lost_is_no_full_disk_whatever_its_folder_is_called(tmp_path):
+    feeds = {
+        "FEEDS": {str(tmp_path / "full" / "items.jsonl"): {"format": "jsonl"}},
+        "FEED_STORAGES": {"": "civitai_crawler.ledger.feeds.LedgerFeedStorage"},
+    }
+    ended = await odd(tmp_path, "loses_its_feed", **feeds)
+    assert ended.reason == "ledger_unusable", ended.log
+    assert "cannot be used any more: [Errno 21] Is a directory" in ended.log

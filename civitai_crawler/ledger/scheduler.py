@@ -224,7 +224,7 @@ class LedgerScheduler(BaseScheduler):
         if isinstance(error, LedgerError):
             logger.error("%s", error)
             return "feed_unusable"
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "full" in str(error):
+        if _is_full(error):
             self._tell_full()
             return "disk_full"
         logger.error("The ledger or a feed cannot be used any more: %s", error)
@@ -235,3 +235,10 @@ class LedgerScheduler(BaseScheduler):
         self.crawler.stats.inc_value("civitai/disk_full")
         if self.crawler.stats.get_value("civitai/disk_full") == 1:
             logger.error(FULL)
+
+
+def _is_full(error: Exception) -> bool:
+    """Tell a full disk by the system's number, or by the words of SQLite, which has none of it."""
+    if isinstance(error, sqlite3.Error):
+        return "full" in str(error)
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)

@@ -294,7 +294,10 @@ class Ledger:
             self.db.execute("BEGIN")
 
     def close(self, *, finished: bool) -> None:
-        """Commit and close; *finished* makes the next run a new pass."""
+        """Commit and close; *finished* makes the next run a new pass.
+
+        Raises as :meth:`commit`; then there is no summary, for what it counts is not all held.
+        """
         try:
             self.set_fact("finished", "1" if finished else None)
             self.feeds.note_closed()
@@ -303,6 +306,9 @@ class Ledger:
             self.commit()
             self.db.execute("COMMIT" if self.broken is None else "ROLLBACK")
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (OSError, sqlite3.Error, LedgerError):
+            self.summary = None
+            raise
         finally:
             self.feeds.release()
             self.db.close()
