@@ -57,11 +57,24 @@ def test_an_unknown_feed_is_refused_with_a_sentence():
 
 
 def test_the_demo_ends_well_and_says_where_and_what(tmp_path):
-    env = {"FILES_STORE": "s3://elsewhere/", "IMAGES_STORE": "s3://elsewhere/"}  # not for a demo
+    env = {  # of somebody's real archive, not for a demo
+        "FILES_STORE": "s3://elsewhere/", "IMAGES_STORE": "s3://elsewhere/",
+        "CIVITAI_REQUIRE_LOGIN": "true", "CIVITAI_FEED_FORMAT": "csv",
+    }  # fmt: skip
     ended = scrapy("demo", "--folder", str(tmp_path / "demo"), env=env, timeout=200)
     assert ended.code == 0, ended.log
     assert str(tmp_path / "demo" / "lumen_fox") in ended.log
     assert ended.log.rstrip().endswith("Complete.")
+
+
+def test_a_demo_that_cannot_begin_says_why_in_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    ended = scrapy("demo", "--folder", str(tmp_path / "file"))
+    assert ended.code == 1
+    (sentence,) = ended.sentences
+    assert f"The job folder {tmp_path}/file/lumen_fox/.job cannot be used" in sentence
+    assert "Traceback" not in ended.log
+    assert "NOT complete" not in ended.log
 
 
 def test_the_demo_says_so_when_something_is_missing(tmp_path):

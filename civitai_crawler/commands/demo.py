@@ -9,11 +9,15 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 from scrapy.settings import get_settings_priority
 
+from civitai_crawler import options
+from civitai_crawler.commands.crawl import Started
 from civitai_crawler.commands.proof import Proof, prove
 from civitai_crawler.standin import Standin, World
 
 if TYPE_CHECKING:
     import argparse
+
+    from scrapy.settings import BaseSettings
 
 #: Seconds between requests: the stand-in minds no haste, and a person waits for the end.
 INTERVAL = 0.05
@@ -45,23 +49,18 @@ class Command(ScrapyCommand):
             raise RuntimeError("Scrapy gave this command no crawler process.")
         world = World.generate()
         with Standin.in_thread(world) as standin:
-            own: dict[str, Any] = {
+            own = {
                 "CIVITAI_BASE_URL": standin.site_url,
                 "CIVITAI_MEDIA_URL": standin.media_url,
                 "CIVITAI_ARCHIVE": opts.folder,
-                "FILES_STORE": "",
-                "IMAGES_STORE": "",
-                # Credentials of the real site are not for the stand-in.
-                "CIVITAI_COOKIES": "",
-                "CIVITAI_COOKIES_FILE": "",
-                "CIVITAI_API_KEY": "",
             }
-            if (process.settings.getpriority("CIVITAI_REQUEST_INTERVAL") or 0) < _BY_HAND:
-                own["CIVITAI_REQUEST_INTERVAL"] = INTERVAL
-            process.settings.setdict(own, priority="cmdline")
+            process.settings.setdict({**_usual(process.settings), **own}, priority="cmdline")
             crawler = process.create_crawler("user_models")
-            process.crawl(crawler, username=world.main.name)
+            started = Started(crawler, process.crawl(crawler, username=world.main.name))
             process.start()
+        if started.error is not None:
+            self.exitcode = started.exit_code()
+            return
         archive = Path(opts.folder) / world.main.name
         proof = prove(archive, world.truth(signed_in=False))
         self._tell(archive, proof)
@@ -70,3 +69,15 @@ class Command(ScrapyCommand):
     def _tell(self, archive: Path, proof: Proof) -> None:
         print(f"\nThe archive is in {archive.resolve()}")  # noqa: T201  # the command's answer
         print("\n".join(proof.lines()))  # noqa: T201  # as above
+
+
+def _usual(settings: BaseSettings) -> dict[str, Any]:
+    """Return what the demo sets besides, but for what the command line says.
+
+    What a user has set for the real site, credentials above all, is not for the stand-in.
+    """
+    usual = {name: option.default for name, option in options.OPTIONS.items()}
+    usual |= {"CIVITAI_REQUEST_INTERVAL": INTERVAL, "FILES_STORE": "", "IMAGES_STORE": ""}
+    return {
+        name: value for name, value in usual.items() if (settings.getpriority(name) or 0) < _BY_HAND
+    }
