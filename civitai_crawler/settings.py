@@ -4,10 +4,15 @@ Whatever differs from Scrapy's default says so and why. Our own settings are at 
 """
 
 import os
+from pathlib import Path
 
 from dotenv import dotenv_values
+from scrapy.utils.conf import closest_scrapy_cfg
 
 from civitai_crawler import options
+
+# Beside scrapy.cfg, which Scrapy finds from any folder of the project.
+_sources = (os.environ, dotenv_values(Path(closest_scrapy_cfg()).parent / ".env"))
 
 BOT_NAME = "civitai_crawler"
 SPIDER_MODULES = ["civitai_crawler.spiders"]
@@ -115,7 +120,7 @@ FEED_EXPORTERS = {
 DOWNLOAD_MAXSIZE = 128 * 1024 * 1024
 DOWNLOAD_TIMEOUT = 60
 # FILES_STORE and IMAGES_STORE: not set, files lie in the archive's folder; or s3://bucket/prefix.
-globals().update(options.storage(os.environ, dotenv_values(".env")))
+globals().update(options.storage(*_sources))
 
 # --- log --------------------------------------------------------------------------------------
 LOG_LEVEL = "INFO"  # default DEBUG: a line for each of many thousand items
@@ -123,4 +128,4 @@ LOG_FORMATTER = "civitai_crawler.extensions.logs.QuietLogFormatter"
 STATS_DUMP = False  # default True: the report is what a person wants to read
 
 # --- our own (see the table in README.md) -----------------------------------------------------
-globals().update(options.defaults(os.environ, dotenv_values(".env")))
+globals().update(options.defaults(*_sources))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from civitai_crawler import options
 from civitai_crawler.exceptions import UsageError
+from tests.cli import ROOT, environment
 
 
 def test_the_first_source_that_tells_a_value_wins():
@@ -49,3 +53,17 @@ def test_a_setting_that_does_not_exist_is_named_with_the_nearest():
 def test_nothing_may_be_excluded_by_saying_so():
     options.check({"CIVITAI_EXCLUDE": "none"})
     assert options.words_of("none") == []
+
+
+@pytest.mark.parametrize("place", [".", "docs", "docs/more"])
+def test_the_file_beside_scrapy_cfg_is_read_from_every_folder_of_the_project(tmp_path, place):
+    (tmp_path / "scrapy.cfg").write_text("[settings]\ndefault = civitai_crawler.settings\n")
+    (tmp_path / ".env").write_text("CIVITAI_REQUEST_INTERVAL=7.5\nAWS_REGION_NAME=moon\n")
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    for name, value in (("CIVITAI_REQUEST_INTERVAL", "7.5"), ("AWS_REGION_NAME", "moon")):
+        told = subprocess.run(
+            [sys.executable, "-m", "scrapy", "settings", "--get", name],
+            cwd=tmp_path / place, env=environment(PYTHONPATH=str(ROOT)), capture_output=True,
+            text=True, check=True,
+        )  # fmt: skip
+        assert told.stdout.strip() == value
