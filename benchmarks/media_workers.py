@@ -166,6 +166,7 @@ def _scrapy(target: str, pipeline: str) -> Settings:
             "IMAGES_STORE": target,
             "CONCURRENT_REQUESTS_PER_DOMAIN": AT_ONCE,
             "DOWNLOAD_DELAY": 0,
+            "DOWNLOAD_MAXSIZE": 0,  # a gibibyte would be the end of it
             "DOWNLOAD_WARNSIZE": 0,
             "LOG_LEVEL": "ERROR",
             "TELNETCONSOLE_ENABLED": False,
