@@ -1,22 +1,22 @@
-"""The ledger itself: items, feeds, stored media, marks and the one transaction that holds them."""
+"""The ledger itself: facts, items, marks, and the one transaction that holds all there is."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from civitai_crawler.ledger.feedfile import Feeds, set_aside
+from civitai_crawler.ledger.media import Media, StoredFiles
 from civitai_crawler.ledger.queue import RequestQueue
 from civitai_crawler.ledger.schema import LedgerError, connect, copied, unusable
 from civitai_crawler.ledger.tally import summarize
 from civitai_crawler.ledger.underway import UnderWay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from scrapy.crawler import Crawler
 
@@ -27,27 +27,8 @@ __all__ = ["HANDLED", "Ledger", "LedgerError", "Media"]
 #: What an errback returns when it has asked something else instead: the request is done with.
 HANDLED = object()
 
-#: Bytes of a stored file from which on it is worth a commit of its own.
-BIG = 1 << 20
 
-
-@dataclass(frozen=True, slots=True)
-class Media:
-    """A stored file: where it lies and what it was found to be."""
-
-    path: str
-    """Relative to the archive folder, POSIX."""
-    size: int
-    """Bytes."""
-    sha256: str
-    """Lower-case hex."""
-    verified: str | None = None
-    """The published hash it was checked against; ``none`` when none is published."""
-    content_type: str | None = None
-    """What the bytes are."""
-
-
-class Ledger:
+class Ledger(StoredFiles):
     """Everything a job knows. All changes wait in one open transaction until :meth:`commit`."""
 
     _by_crawler: WeakKeyDictionary[Crawler, Ledger] = WeakKeyDictionary()
@@ -214,63 +195,6 @@ class Ledger:
     def marks(self, kind: str) -> dict[str, str]:
         return dict(self.db.execute("SELECT id, value FROM marks WHERE kind = ?", (kind,)))
 
-    # --- stored files --------------------------------------------------------------------------
-
-    def media(self, kind: str, item_id: int) -> Media | None:
-        """Return the stored file of an item, or ``None``; the disk is not looked at."""
-        row = self.db.execute(
-            "SELECT path, size, sha256, verified, content_type FROM media "
-            "WHERE kind = ? AND id = ?",
-            (kind, item_id),
-        ).fetchone()
-        return None if row is None else Media(*row)
-
-    def media_of(self, kind: str, sha256: str, *, beside: int) -> list[Media]:
-        """Return stored files of other items than *beside* with these bytes, three at most."""
-        rows = self.db.execute(
-            "SELECT path, size, sha256, verified, content_type FROM media "
-            "WHERE sha256 = ? AND kind = ? AND id != ? LIMIT 3",
-            (sha256, kind, beside),
-        )
-        return [Media(*row) for row in rows]
-
-    def record_media(self, kind: str, item_id: int, media: Media) -> None:
-        self.db.execute(
-            "INSERT OR REPLACE INTO media VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                kind,
-                item_id,
-                media.path,
-                media.size,
-                media.sha256,
-                media.verified,
-                media.content_type,
-            ),
-        )
-        if media.size >= BIG:
-            self.commit()
-
-    def claim_path(self, kind: str, item_id: int, wanted: str) -> str:
-        """Give *wanted*, or the same with the id before the extension, to one item for good.
-
-        Paths that differ only in case are one place on Windows and macOS, so they are one here. A
-        creator may have written the id of another file into a name: then a number follows.
-        """
-        for candidate in _candidates(PurePosixPath(wanted), item_id):
-            folded = candidate.casefold()
-            claimed = self.db.execute(
-                "INSERT OR IGNORE INTO paths VALUES (?, ?, ?, ?)",
-                (folded, candidate, kind, item_id),
-            )
-            if claimed.rowcount:
-                return candidate
-            owner = self.db.execute(
-                "SELECT path, kind, id FROM paths WHERE folded = ?", (folded,)
-            ).fetchone()
-            if owner[1:] == (kind, item_id):
-                return str(owner[0])
-        raise LedgerError(f"No free path for {kind} {item_id}: {wanted}.")
-
     # --- the transaction --------------------------------------------------------------------
 
     def commit(self) -> None:
@@ -312,11 +236,3 @@ class Ledger:
         finally:
             self.feeds.release()
             self.db.close()
-
-
-def _candidates(path: PurePosixPath, item_id: int) -> Iterator[str]:
-    """Yield *path*, then the same with the id, then with the id and a number."""
-    yield str(path)
-    for number in range(1, 100):
-        ending = f" ({item_id})" if number == 1 else f" ({item_id}) {number}"
-        yield str(path.with_name(f"{path.stem}{ending}{path.suffix}"))
