@@ -1,4 +1,4 @@
-"""A small client for the tests of the stand-in."""
+"""A small client for the tests of the stand-in, and an archive of its creator."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 
-from civitai_crawler.standin import World
+from civitai_crawler.standin import Standin, World
+from tests.cli import DONE, crawl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from civitai_crawler.standin import Standin
+    from pathlib import Path
 
 KEY = {"Authorization": "Bearer standin-key"}
 
@@ -23,6 +23,16 @@ KEY = {"Authorization": "Bearer standin-key"}
 def small_world() -> World:
     """One world for all tests that only read it."""
     return World.small()
+
+
+def archived(folder: Path) -> Path:
+    """Crawl the creator of the small world, as a user does; return the archive."""
+    world = small_world()
+    with Standin.in_thread(world) as standin:
+        env = {"XDG_STATE_HOME": str(folder / "state")}
+        ended = crawl(standin, folder / "archive", username=world.main.name, env=env)
+    assert ended.code in DONE, ended.log
+    return folder / "archive" / world.main.name
 
 
 class Answer:

@@ -14,7 +14,7 @@ from civitai_crawler.amounts import duration, size
 from civitai_crawler.commands.proof import prove
 from civitai_crawler.items import FEEDS
 from civitai_crawler.pipelines.plan_text import Plan, Wanted, lines
-from civitai_crawler.standin import Faults, Standin, World
+from civitai_crawler.standin import Faults, Standin
 from tests.cli import DONE, crawl, feed, pointed_at, start
 
 if TYPE_CHECKING:
@@ -26,17 +26,6 @@ if TYPE_CHECKING:
 USER = "lumen_fox"
 #: Sidecars and previews follow the showcase of a version, which two lists tell differently.
 PLAIN = {"CIVITAI_SIDECARS": "none"}
-
-
-@pytest.fixture(scope="module")
-def world():
-    return World.small()
-
-
-@pytest.fixture
-def standin(world):
-    with Standin.in_thread(world) as standin:
-        yield standin
 
 
 def bytes_of(folder):

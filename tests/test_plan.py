@@ -41,12 +41,6 @@ def named_world():
     return world
 
 
-@pytest.fixture
-def standin(world):
-    with Standin.in_thread(world) as standin:
-        yield standin
-
-
 def archive(standin, folder, env=None, **arguments):
     """Archive the creator's records; return its feeds by id and the requests it took."""
     before = len(standin.log.entries("site"))

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from civitai_crawler.standin import Standin
-from tests.cli import DONE, crawl, start
+from tests.cli import start
 from tests.gallery import hostile
 from tests.gallery.visitor import Visitor
-from tests.standin_support import small_world
+from tests.standin_support import archived
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,14 +40,7 @@ def gallery(*args: Path | str) -> Iterator[Visitor]:
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("gallery")
-    world = small_world()
-    home: Path = folder / "archive" / world.main.name
-    with Standin.in_thread(world) as standin:
-        env = {"XDG_STATE_HOME": str(folder / "state")}
-        ended = crawl(standin, folder / "archive", username=world.main.name, env=env)
-    assert ended.code in DONE, ended.log
-    return home
+    return archived(tmp_path_factory.mktemp("gallery"))
 
 
 @pytest.fixture(scope="session")
