@@ -14,7 +14,6 @@ from aiohttp import web
 from scrapy.settings import Settings
 
 from civitai_crawler.commands import machine
-from civitai_crawler.commands.finding import Finding
 from civitai_crawler.ledger import Ledger
 from civitai_crawler.ledger.schema import is_in_use
 from civitai_crawler.standin import Accounts, Faults, Standin, World
@@ -219,8 +218,10 @@ def test_an_old_python_is_a_problem(monkeypatch):
     assert machine.python().grade == "problem"
 
 
-def test_what_a_terminal_would_obey_is_escaped():
-    assert Finding("ok", "Site", "\x1b[2Jx").lines() == ["ok       Site            \\x1b[2Jx"]
+def test_what_a_terminal_would_obey_or_cannot_show_is_escaped(plain, tmp_path):
+    ended, found = doctor(plain, tmp_path / "\x1b[2Jé", PYTHONIOENCODING="ascii")
+    assert ended.code == 0, ended.log
+    assert f"{tmp_path}/\\x1b[2J\\xe9 (to be made in {tmp_path})" in found["Folder"][1]
 
 
 def test_a_surplus_word_is_wrong_input():

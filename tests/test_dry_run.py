@@ -15,6 +15,7 @@ from civitai_crawler.commands.proof import prove
 from civitai_crawler.items import FEEDS
 from civitai_crawler.pipelines.plan_text import Plan, Wanted, lines
 from civitai_crawler.standin import Faults, Standin
+from civitai_crawler.terminal import say
 from tests.cli import DONE, crawl, feed, pointed_at, start
 
 if TYPE_CHECKING:
@@ -201,12 +202,15 @@ def test_a_plan_that_is_not_whole_says_so(standin, tmp_path):
     assert re.search(r"the plan is not whole: \d+ requests? got no answer", ended.log), ended.log
 
 
-def test_a_disk_without_room_is_said_and_names_are_inert():
+def test_a_disk_without_room_is_said_and_names_are_inert(capsys):
     plan = Plan(archive="a", free=10)
     plan.wanted.append(Wanted("model_file", 1, "Model", "\x1b[31mred\n.safetensors", 11))
-    text = lines(plan)
-    assert "The disk has not enough room for it." in text
-    assert not [line for line in text if "\x1b" in line or "\n" in line]
+    for line in lines(plan):
+        say(line)
+    text = capsys.readouterr().out
+    assert "The disk has not enough room for it.\n" in text
+    assert "\\x1b[31mred\\n.safetensors\n" in text
+    assert "\x1b" not in text
 
 
 @pytest.mark.parametrize(

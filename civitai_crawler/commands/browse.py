@@ -14,9 +14,9 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError as ScrapyUsageError
 
 from civitai_crawler.archive import archives
-from civitai_crawler.commands.terminal import say
 from civitai_crawler.exceptions import CivitaiError, UsageError
 from civitai_crawler.export.database import names
+from civitai_crawler.terminal import say
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

@@ -13,6 +13,7 @@ from civitai_crawler import options
 from civitai_crawler.commands.crawl import Started
 from civitai_crawler.commands.proof import Proof, prove
 from civitai_crawler.standin import Standin, World
+from civitai_crawler.terminal import say
 
 if TYPE_CHECKING:
     import argparse
@@ -67,8 +68,8 @@ class Command(ScrapyCommand):
         self.exitcode = 0 if proof.complete else 1
 
     def _tell(self, archive: Path, proof: Proof) -> None:
-        print(f"\nThe archive is in {archive.resolve()}")  # noqa: T201  # the command's answer
-        print("\n".join(proof.lines()))  # noqa: T201  # as above
+        for line in ("", f"The archive is in {archive.resolve()}", *proof.lines()):
+            say(line)
 
 
 def _usual(settings: BaseSettings) -> dict[str, Any]:

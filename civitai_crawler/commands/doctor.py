@@ -11,10 +11,11 @@ from civitai_crawler.commands import machine, network, visit
 from civitai_crawler.commands.crawl import Started
 from civitai_crawler.commands.finding import OK, PROBLEM, WARNING, Finding
 from civitai_crawler.exceptions import CivitaiError
+from civitai_crawler.terminal import say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from scrapy.crawler import CrawlerProcessBase
 
@@ -49,12 +50,13 @@ class Command(ScrapyCommand):
         grades = {OK: 0, WARNING: 0, PROBLEM: 0}
         for finding in self._findings(process):
             grades[finding.grade] += 1
-            _say(finding.lines())
+            for line in finding.lines():
+                say(line)
         if self.exitcode == INTERRUPTED:
-            _say(["Interrupted."])
+            say("Interrupted.")
             return
         self.exitcode = TROUBLE if grades[PROBLEM] else FINE
-        _say([_summary(grades[PROBLEM], grades[WARNING])])
+        say(_summary(grades[PROBLEM], grades[WARNING]))
 
     def _findings(self, process: CrawlerProcessBase) -> Iterator[Finding]:
         settings = process.settings
@@ -96,8 +98,3 @@ def _summary(problems: int, warnings: int) -> str:
         return f"Problems: {problems}, warnings: {warnings}. A crawl will not work well like this."
     command = "scrapy crawl user_models -a username=NAME"
     return f"No problem found, warnings: {warnings}. Go on with: {command}"
-
-
-def _say(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line, flush=True)  # noqa: T201  # what the command is for

@@ -12,13 +12,13 @@ from scrapy.exceptions import UsageError as ScrapyUsageError
 
 from civitai_crawler import options
 from civitai_crawler.archive import archives
-from civitai_crawler.commands.terminal import say, show
 from civitai_crawler.exceptions import CivitaiError, UsageError
 from civitai_crawler.export.formats import FORMATS, Format
 from civitai_crawler.export.job import CAPTIONS, Job
 from civitai_crawler.export.outcome import Outcome
 from civitai_crawler.export.selection import ALL_LEVELS, Selection
 from civitai_crawler.options import words_of
+from civitai_crawler.terminal import say, show
 
 #: Exit codes: all is exported; something is left out; interrupted, or the disk is full.
 WHOLE, LEFT_OUT, INTERRUPTED = 0, 3, 4

@@ -23,8 +23,8 @@ class Finding:
     """What to do; empty when there is nothing to do."""
 
     def lines(self) -> list[str]:
-        """Say it for a person; what a terminal would obey is escaped."""
+        """Say it for a person."""
         told = [f"{self.grade:<8} {self.subject:<15} {self.text}"]
         if self.advice:
             told.append(f"{'':<8} {'':<15} -> {self.advice}")
-        return ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in told]
+        return told

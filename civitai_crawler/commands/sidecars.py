@@ -10,9 +10,9 @@ from scrapy.exceptions import UsageError as ScrapyUsageError
 
 from civitai_crawler import options, sidecars
 from civitai_crawler.archive import archives
-from civitai_crawler.commands.terminal import say
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.sidecars.embedding import embed
+from civitai_crawler.terminal import say
 
 if TYPE_CHECKING:
     import argparse

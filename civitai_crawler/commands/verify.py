@@ -12,9 +12,9 @@ from scrapy.settings import Settings
 
 from civitai_crawler.archive import archives
 from civitai_crawler.commands.checking import Check
-from civitai_crawler.commands.terminal import say, show
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.stores import StoreError, Stores
+from civitai_crawler.terminal import say, show
 
 if TYPE_CHECKING:
     from civitai_crawler.commands.inventory import Finding

@@ -17,6 +17,7 @@ from civitai_crawler.ledger.queue import State
 from civitai_crawler.pipelines import shelf
 from civitai_crawler.pipelines.filters import FileFilter
 from civitai_crawler.pipelines.plan_text import Plan, Wanted, lines
+from civitai_crawler.terminal import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +97,8 @@ class PlanPipeline:
 
     def engine_stopped(self) -> None:
         """Print it after the log's last line, when no bars are drawn any more."""
-        print("\n".join(self._lines))  # noqa: T201  # the answer of a dry run
+        for line in self._lines:
+            say(line)
 
     def _finished(self) -> Plan:
         plan, spider = self._plan, self._crawler.spider

@@ -59,7 +59,7 @@ class Plan:
 
 
 def lines(plan: Plan) -> list[str]:
-    """Say the plan for a person; what a terminal would obey is escaped."""
+    """Say the plan for a person."""
     told = [f"Dry run for {plan.archive} ({'' if plan.signed_in else 'not '}signed in)."]
     if plan.failed:
         told.append(f"The lists could not be walked, so the plan is not whole: {plan.failed}")
@@ -78,7 +78,7 @@ def lines(plan: Plan) -> list[str]:
     if plan.size > plan.free:
         told.append("The disk has not enough room for it.")
     told.append("Nothing was downloaded or written.")
-    return [inert(line) for line in told]
+    return told
 
 
 def _records(records: Counter[str]) -> Iterator[str]:
@@ -122,11 +122,6 @@ def _left_out(plan: Plan) -> Iterator[str]:
     if plan.excluded:
         named = (counted(number, kind) for kind, number in sorted(plan.excluded.items()))
         yield f"Left out as excluded (CIVITAI_EXCLUDE): {', '.join(named)}."
-
-
-def inert(text: str) -> str:
-    """Escape what is no printable character: names come from strangers."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def size_lines(

@@ -5,6 +5,11 @@ from __future__ import annotations
 import sys
 
 
+def inert(text: str) -> str:
+    """Escape what is no printable character: names come from strangers, terminals obey some."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 def show(line: str) -> None:
     """Write *line* over the last one, on a terminal only."""
     if sys.stderr.isatty():
@@ -14,7 +19,6 @@ def show(line: str) -> None:
 def say(line: str) -> None:
     """Write a line of the answer; what a terminal would obey or cannot show is escaped."""
     show("")
-    seen = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
     encoding = sys.stdout.encoding or "utf-8"
-    shown = seen.encode(encoding, "backslashreplace").decode(encoding)
+    shown = inert(line).encode(encoding, "backslashreplace").decode(encoding)
     print(shown, flush=True)  # noqa: T201  # what the command is for
