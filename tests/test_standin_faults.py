@@ -160,6 +160,13 @@ async def test_a_broken_record_is_one_more(client):
     assert items[-1]["id"] == "not-a-number"
 
 
+async def test_a_list_of_models_that_is_down_leaves_single_models(client):
+    known = ids((await client.rest("models", username=USER))["items"])[0]
+    client.standin.faults.models_down = True
+    assert (await client.get("/api/v1/models", username=USER)).status == 500
+    assert (await client.rest(f"models/{known}"))["id"] == known
+
+
 async def test_false_ends_are_counted_down(client):
     client.standin.faults.false_end = 1
     empty = await client.trpc("image.getInfinite", postId=801001)

@@ -62,6 +62,8 @@ class Faults:
     """The last page of every list hands out its own cursor again."""
     repeated_item: bool = False
     """Each further page begins with the last row of the one before."""
+    models_down: bool = False
+    """The REST list of models answers 500; one model by its id is answered."""
     page_cap: int | None = None
     """Most models on a page, whatever the limit asked for."""
     posts_page_cap: int | None = None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST = 100
 DEEPEST = 1000
-NOT_FOUND, TOO_MANY, UNAUTHORIZED, BAD = 404, 429, 401, 400
+NOT_FOUND, TOO_MANY, UNAUTHORIZED, BAD, DOWN = 404, 429, 401, 400, 500
 _NOT_AS_TEXT = ("browsingLevel", "collectionId", "pending", "disablePoi", "disableMinor")
 _OF_A_USER = ("favorites", "hidden")
 
@@ -161,6 +161,8 @@ def _only_primary(items: list[dict[str, Any]]) -> None:
 async def models(request: web.Request) -> web.Response:
     """``GET /api/v1/models``."""
     state, query = request.app[STATE], Query(request.query)
+    if state.faults.models_down:
+        raise RefusalError(DOWN, {"message": "An unexpected error occurred", "error": "timeout"})
     try:
         wish = _parse(query)
     except InvalidError as error:
