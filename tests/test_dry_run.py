@@ -44,8 +44,6 @@ def held(archive):
     feeds = {}
     for stem in FEEDS:
         records = [{**record, "fetched_at": None} for record in feed(archive, stem)]
-        if stem == "model_versions":  # two lists show different images of one version
-            records = [{**record, "image_ids": None} for record in records]
         feeds[stem] = sorted(records, key=lambda record: str(record["id"]))
     return files, feeds
 

@@ -16,6 +16,7 @@ from civitai_crawler.spiders import resources
 from civitai_crawler.spiders.base import LONGEST
 from civitai_crawler.spiders.generation_data import GenerationDataSpider
 from civitai_crawler.standin import Faults, Standin, World
+from civitai_crawler.standin.blueprints import ADDON_TAG
 from civitai_crawler.standin.prompts import meta
 from tests.cli import DONE, crawl, feed, ids, pointed_at, start
 
@@ -92,13 +93,121 @@ def test_devalue_tells_the_same(usual, standin, tmp_path):
     assert archive(standin, tmp_path)[0] == usual[0]
 
 
-def test_the_list_by_trpc_tells_the_same_of_posts_and_images(usual, standin, tmp_path):
-    found, _ = archive(standin, tmp_path, api="trpc")
-    for name in ("posts", "images", "generation_data"):
-        assert found[name] == usual[0][name]
-    for name in ("models", "model_versions", "model_files"):
-        assert found[name]
-        assert found[name].keys() <= usual[0][name].keys()
+def test_small_pages_tell_the_same(tmp_path):
+    """The list of PG shows only the PG images of a version, so the other one has to come first."""
+    world = World.small()
+    for model in world.models_of(world.main):
+        if model.type in ("Hypernetwork", "VAE"):  # the oldest; the list of PG begins after them
+            model.level = 4
+            for version in model.versions:
+                version.level = 4
+                for picture in version.pictures:
+                    picture.level = 4
+    with Standin.in_thread(world) as standin:
+        whole, _ = archive(standin, tmp_path / "whole", include="models")
+        standin.faults.page_cap = 1
+        paged, _ = archive(standin, tmp_path / "paged", include="models")
+    assert paged == whole
+
+
+def test_the_list_by_trpc_tells_the_same(usual, standin, tmp_path):
+    found, entries = archive(standin, tmp_path, api="trpc")
+    assert found == usual[0]
+    assert len(entries) == len(usual[1])
+
+
+def test_trpc_and_devalue_and_single_calls_tell_the_same(usual, standin, tmp_path):
+    standin.faults.devalue = True
+    found, _ = archive(standin, tmp_path, {"CIVITAI_BATCH_SIZE": "1"}, api="trpc")
+    assert found == usual[0]
+
+
+@pytest.fixture(scope="module")
+def hiding_world():
+    """No list of REST names one of its models, and tRPC only to those who are shown all levels."""
+    world = World.small()
+    model = hidden(world)
+    model.tags = [*model.tags, ADDON_TAG]
+    return world
+
+
+def hidden(world):
+    return next(model for model in world.models_of(world.main) if model.level == 16)
+
+
+def by_both(world, folder, credential, colour="red", **arguments):
+    """Return the feeds of two archives, by REST's lists and by tRPC's."""
+    with Standin.in_thread(world, colour=colour, tls=True) as standin:
+        env = {"SSL_CERT_FILE": str(standin.ca_file), **credential}
+        rest, _ = archive(standin, folder / "rest", env, **arguments)
+        trpc, _ = archive(standin, folder / "trpc", env, api="trpc", **arguments)
+    return rest, trpc
+
+
+KEY = {"CIVITAI_API_KEY": "standin-key"}
+COOKIES = {"CIVITAI_COOKIES": "__Secure-civ-token=standin-session"}
+
+
+@pytest.mark.parametrize("credential", [{}, KEY], ids=["signed out", "signed in"])
+def test_either_list_tells_the_same_of_a_large_creator(tmp_path, credential):
+    rest, trpc = by_both(World.generate(), tmp_path, credential, colour="com")
+    assert trpc == rest
+
+
+@pytest.mark.parametrize("credential", [KEY, COOKIES], ids=["key", "cookies"])
+def test_signed_in_either_list_tells_the_same(hiding_world, tmp_path, credential):
+    rest, trpc = by_both(hiding_world, tmp_path, credential)
+    assert trpc == rest
+    truth = hiding_world.truth(signed_in=True, colour="red")
+    assert sorted(rest["models"]) == truth["models"]
+    assert sorted(rest["model_versions"]) == truth["versions"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "signed_in"),
+    [
+        ({"types": "LORA,VAE"}, True),
+        ({"since": "2024-08-01"}, True),
+        ({"level": "28"}, True),
+        ({"base_models": "SDXL 1.0"}, False),
+    ],
+    ids=["types", "since", "level", "base models"],
+)
+def test_a_part_is_the_same_by_either_list(hiding_world, tmp_path, chosen, signed_in):
+    credential = KEY if signed_in else {}
+    rest, trpc = by_both(hiding_world, tmp_path, credential, **chosen, generation="none")
+    assert trpc == rest
+    assert rest["models"]
+    assert (hidden(hiding_world).id in rest["models"]) is signed_in
+
+
+def own_lists(entries):
+    return [entry for entry in entries if "model.getAll" in entry.path]
+
+
+@pytest.mark.parametrize(("api", "asked"), [("rest", 0), ("trpc", 1)])
+def test_rest_alone_is_asked_where_the_counts_prove_it_whole(world, tmp_path, api, asked):
+    with Standin.in_thread(world) as standin:
+        ended = crawl(standin, tmp_path, username="long_shelf", download="none", api=api)
+        assert ended.code == 0, ended.log
+        assert len(own_lists(standin.log.entries("site"))) == asked
+    assert len(feed(tmp_path / "long_shelf", "models")) == 12
+
+
+@pytest.mark.parametrize(("api", "code", "complete"), [("rest", 1, False), ("trpc", 4, True)])
+def test_the_list_by_trpc_stands_in_for_a_list_that_is_down(world, tmp_path, api, code, complete):
+    with Standin.in_thread(world, colour="red", tls=True) as standin:
+        standin.faults.models_down = True
+        env = {"SSL_CERT_FILE": str(standin.ca_file), "CIVITAI_RETRY_TIMES": "0", **KEY}
+        ended = crawl(
+            standin, tmp_path, username=NAME, download="none", include="models", api=api, env=env
+        )
+    assert ended.code == code, ended.log
+    assert "Traceback" not in ended.log
+    truth = world.truth(signed_in=True, colour="red")
+    assert (set(ids(tmp_path / NAME, "model_files")) == {one["id"] for one in truth["files"]}) is (
+        complete
+    )
 
 
 def test_nothing_is_asked_with_none(usual, standin, tmp_path):

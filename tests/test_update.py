@@ -10,6 +10,7 @@ import pytest
 
 from civitai_crawler.commands.proof import prove
 from civitai_crawler.standin import Standin, World
+from civitai_crawler.standin.blueprints import ADDON_TAG
 from tests.cli import crawl, feed, ids
 
 ONLY_REFUSALS = 3
@@ -223,6 +224,28 @@ def test_what_was_to_be_tried_again_is_missing_no_more_once_it_is_gone(standin, 
     assert wanting <= {one["id"] for one in report["gone"] if one["kind"] == "models"}
     assert report["verdict"]["code"] == ONLY_REFUSALS, ended.log
     assert not wanting & {one["model_id"] for one in report["not_obtained"]}
+
+
+def test_a_model_that_only_the_list_by_trpc_names_is_kept_up_to_date(tmp_path):
+    world = World.small()
+    model = next(model for model in world.models_of(world.main) if model.level == 16)
+    model.tags = [*model.tags, ADDON_TAG]
+    with Standin.in_thread(world, colour="red", tls=True) as standin:
+        given = {
+            "download": "none", "include": "models",
+            "env": {"CIVITAI_API_KEY": "standin-key", "SSL_CERT_FILE": str(standin.ca_file)},
+        }  # fmt: skip
+        run(standin, tmp_path, **given)
+        newer = replace(
+            model.versions[0], id=max(world.versions) + 1, name="v9", files=[], posts=[]
+        )
+        model.versions.insert(0, newer)
+        world.versions[newer.id] = newer
+        _, roles, lines, _ = run(standin, tmp_path, **given)
+    assert roles == {"site": 6}  # who is asking, the creator, three lists, the model
+    assert {stem: [one["id"] for one in found] for stem, found in lines.items()} == {
+        "models": [model.id], "model_versions": [newer.id],
+    }  # fmt: skip
 
 
 def test_what_may_pass_is_tried_again_and_what_was_lost_is_fetched_anew(standin, tmp_path):

@@ -169,6 +169,20 @@ def counts(db: sqlite3.Connection) -> list[Count]:
     return told
 
 
+def are_models_listed(ledger: Ledger) -> bool:
+    """Tell whether this pass has listed all models that the site counts; no, if nobody knows.
+
+    A model that only an earlier pass has listed may have changed, or may hide a new one by its
+    being gone.
+    """
+    told = [count for count in counts(ledger.db) if count.stem == "models"]
+    now = str(ledger.passes)
+    old = {number for number, seen in ledger.marks("listed_model").items() if seen != now}
+    old -= gone(ledger.db, "Model") | ledger.marks("excluded_model").keys()
+    whole = any(count.levels == ALL_LEVELS and count.held is not None for count in told)
+    return whole and not old and not any(count.missing for count in told)
+
+
 def _held(db: sqlite3.Connection, stem: str, levels: int) -> int | None:
     """Count what is held of *levels*; images keep no level here, see :func:`images_of_posts`."""
     asked = scope(db)

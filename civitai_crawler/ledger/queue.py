@@ -26,6 +26,9 @@ class State(IntEnum):
 
 SITE, FILE = "site", "file"
 
+#: The stages before this one belong to lists of models.
+FIRST_LISTS = 5
+
 #: Keys of pending rows that are kept in memory per lane.
 WINDOW = 1000
 
@@ -191,7 +194,7 @@ class RequestQueue:
 
     def is_listing(self) -> bool:
         """Tell whether the first lists are still being read: what they lead to is not known."""
-        return self._is_site_before(1)
+        return self._is_site_before(FIRST_LISTS)
 
     def _is_site_before(self, stage: int) -> bool:
         """Tell whether the site's lane is still at a stage before this one."""

@@ -14,6 +14,7 @@ from civitai_crawler.exceptions import UsageError
 from civitai_crawler.items import FEEDS, Record
 from civitai_crawler.ledger import HANDLED, Ledger
 from civitai_crawler.ledger.origin import stamp_of
+from civitai_crawler.ledger.queue import FIRST_LISTS
 from civitai_crawler.middlewares.login import credentials
 from civitai_crawler.options import words_of
 from civitai_crawler.pipelines.names import component
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
 
 #: Stages of a plan: the requests of one start when all of the one before are done.
 LISTS, POSTS, SEARCH, REPAIR, CHECK = range(0, 50, 10)
+#: The steps between lists of models: REST's second one, and the site's own.
+SECOND, THIRD = 1, 2
 #: The step between lists of models and everything else: how much there is to download.
-SIZES = 5
+SIZES = FIRST_LISTS
 #: Characters of an address at most, where several calls are packed into it.
 LONGEST = 4_000
 

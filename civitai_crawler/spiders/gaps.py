@@ -11,7 +11,7 @@ from civitai_crawler.ledger import holdings
 from civitai_crawler.ledger.refusals import IMAGES_MISSING, Refusals
 from civitai_crawler.spiders.base import CHECK, REPAIR, SEARCH
 from civitai_crawler.spiders.gone import GoneSpider
-from civitai_crawler.spiders.pictures import PAGE, Flags
+from civitai_crawler.spiders.pictures import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +35,8 @@ class GapsSpider(GoneSpider):
     username: str
     include: set[str]
 
-    def second_lists(self, short: set[str], flags: Flags) -> Iterator[Request]:
-        """Ask another source for the ``models`` or ``posts`` that the first list left out."""
+    def second_list(self) -> Request:
+        """Ask for the posts that the first list has left out."""
         raise NotImplementedError
 
     @property
@@ -89,18 +89,14 @@ class GapsSpider(GoneSpider):
     def parse_gaps(self, _: Response) -> Iterator[Any]:
         self.ledger.under_way.show()
         short = {count.stem for count in holdings.counts(self.ledger.db) if count.missing}
-        # Without the filters, so that what is excluded is at least counted.
-        yield from self.second_lists(short, self.unfiltered)
         if self.include - {"models"}:
+            if "posts" in short:
+                yield self.second_list()
             named = re.fullmatch(r"\w+", self.username, re.ASCII)  # the search takes no other name
             # Images that a known post lacks are asked for by the post (parse_repair).
             if named and (self.level & ~self.listed_levels or "posts" in short):
                 yield self.search(username=self.username)
         yield self.local("repair/1", self.parse_repair, stage=REPAIR, attempt=1)
-
-    @property
-    def unfiltered(self) -> Flags:
-        return Flags(authed=self.signed_in, disable_poi=False, disable_minor=False)
 
     def parse_repair(self, _: Response, attempt: int) -> Iterator[Any]:
         self.ledger.under_way.show()

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from civitai_crawler.api import endpoints, parsers, procedures, trpc
 from civitai_crawler.items import ModelFile
-from civitai_crawler.ledger import outlook
+from civitai_crawler.ledger import holdings, outlook
 from civitai_crawler.pipelines.filters import FileFilter
 from civitai_crawler.pipelines.plan import free
 from civitai_crawler.pipelines.plan_text import size_lines
-from civitai_crawler.spiders.base import POSTS, plain
-from civitai_crawler.spiders.pictures import Flags, PicturesSpider
+from civitai_crawler.spiders.base import LISTS, POSTS, SECOND, THIRD, plain
+from civitai_crawler.spiders.pictures import PicturesSpider
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,11 +42,17 @@ class ListingsSpider(PicturesSpider):
         """Tell whether a date is within ``since``; what has no date is."""
         return not self.since or not date or date >= self.since
 
-    # --- the list, by REST or by tRPC ----------------------------------------------------------
+    # --- the lists: two of REST, and the site's own by tRPC ------------------------------------
+
+    def model_lists(self) -> Iterator[Request]:
+        """Ask for the lists one after the other: of what two of them name, the first one tells."""
+        yield self.models(nsfw=True)
+        yield self.models(nsfw=None)
+        yield self.local("models", self.parse_listed, stage=THIRD)
 
     def models(self, *, nsfw: bool | None, cursor: str | int | None = None) -> Request:
-        # With nsfw=true the server leaves out models with some tags, without it mature ones:
-        # neither list holds the other. Archived models come along in both.
+        # With nsfw=true the server leaves out models with some tags, without it mature ones and
+        # images: neither list holds the other. Archived models come along in both.
         address = endpoints.models(
             username=self.username,
             archived=True,
@@ -55,7 +61,10 @@ class ListingsSpider(PicturesSpider):
             types=self.types,
             base_models=self.base_models,
         )
-        return self.request(address, self.parse_models, errback=self.on_no_creator, nsfw=nsfw)
+        # The site's own list can stand in for REST's.
+        errback = self.on_failure if self.api == "trpc" else self.on_no_creator
+        stage = LISTS if nsfw else SECOND
+        return self.request(address, self.parse_models, errback=errback, stage=stage, nsfw=nsfw)
 
     def parse_models(self, response: TextResponse, *, nsfw: bool | None) -> Iterator[Any]:
         page = parsers.models_page(self.json(response))
@@ -65,21 +74,27 @@ class ListingsSpider(PicturesSpider):
         if page.next_cursor is not None:
             yield self.models(nsfw=nsfw, cursor=page.next_cursor)
 
-    def models_by_trpc(
-        self, cursor: str | int | None = None, flags: Flags | None = None
-    ) -> Request:
-        flags = flags or self.flags
+    def parse_listed(self, _: Response) -> Iterator[Request]:
+        """Ask for the site's own list, unless the site's counts prove that it has no more.
+
+        It names no model without a showcase image at the viewer's level; REST's name no mature one
+        with some tags.
+        """
+        if self.api == "trpc" or not holdings.are_models_listed(self.ledger):
+            yield self.models_by_trpc()
+
+    def models_by_trpc(self, cursor: str | int | None = None) -> Request:
         call = procedures.model_get_all(
             username=self.username,
             cursor=cursor,
             level=self.level,
             types=self.types,
             base_models=self.base_models,
-            **flags,
+            **self.unfiltered,
         )
-        return self.trpc(call, callback=self.parse_models_by_trpc, flags=flags)
+        return self.trpc(call, callback=self.parse_models_by_trpc)
 
-    def parse_models_by_trpc(self, response: TextResponse, flags: Flags) -> Iterator[Any]:
+    def parse_models_by_trpc(self, response: TextResponse) -> Iterator[Any]:
         page = parsers.trpc_models_page(trpc.result(self.json(response)))
         for model in filter(lambda model: self.owns(model.creator), page.items):
             if self.is_excluded(model):
@@ -87,17 +102,18 @@ class ListingsSpider(PicturesSpider):
                     # Its posts are known by its versions, of which the list names but one.
                     call = procedures.model_get_by_id(model.id)
                     yield self.trpc(call, callback=self.parse_excluded)
-            elif not self.is_listed_by_rest(model.id):
+            elif self.selects(model) and not self.is_listed(model.id):
                 yield self.request(endpoints.model(model.id), self.parse_model)
         yield from self.broken(page.broken)
         if page.next_cursor is not None:
-            yield self.models_by_trpc(page.next_cursor, flags)
+            yield self.models_by_trpc(page.next_cursor)
 
     def parse_excluded(self, response: TextResponse) -> None:
         self.exclude_model(parsers.trpc_model_tree(trpc.result(self.json(response))))
 
-    def is_listed_by_rest(self, model_id: int) -> bool:
-        return self.api == "rest" and self.ledger.marked("model", model_id) is not None
+    def is_listed(self, model_id: int) -> bool:
+        """Tell whether a list of this pass has told all of a model."""
+        return self.ledger.marked("listed_model", model_id) == str(self.ledger.passes)
 
     def parse_model(self, response: TextResponse) -> Iterator[Any]:
         yield from self.tree(parsers.model_tree(self.json(response)), response)

@@ -52,6 +52,11 @@ class PicturesSpider(GenerationsSpider):
         )
 
     @property
+    def unfiltered(self) -> Flags:
+        """The flags of a call that is to name the excluded too, so that it is at least counted."""
+        return Flags(authed=self.signed_in, disable_poi=False, disable_minor=False)
+
+    @property
     def kinds(self) -> list[str]:
         """The items that every image is to have; without asking, not each gets generation data."""
         wanted = {

@@ -37,7 +37,7 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
     types, base_models: only models of these types, only versions for these base models
     since: only what was published on or after this date (2026-05-01)
     gallery: true adds other people's images of the creator's versions
-    api: rest or trpc, the source of the list of models
+    api: rest, or trpc to read the site's own list of models even where REST's lack none
     generation: full asks for it of each image; auto where the lists leave models open; none never
     level: browsing level, a sum of 1 PG, 2 PG-13, 4 R, 8 X, 16 XXX (default 31)
     file_types, formats, fp: only files of these types, formats, precisions
@@ -116,30 +116,18 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
         if self.download and not self.dry_run:
             yield self.again(self.local("sizes", self.parse_sizes, stage=SIZES))
         if "models" in self.include:
-            yield from self.model_lists(self.api)
+            yield from self.model_lists()
         if self.include - {"models"}:
             yield self.posts()
         yield self.gaps()
-
-    def model_lists(self, api: str) -> Iterator[Request]:
-        if api == "trpc":
-            yield self.models_by_trpc()
-        else:
-            yield self.models(nsfw=True)
-            yield self.models(nsfw=None)
 
     @property
     def is_restricted(self) -> bool:
         every = self.level == holdings.ALL_LEVELS
         return bool(self.since or self.types or self.base_models or not every)
 
-    def second_lists(self, short: set[str], flags: Flags) -> Iterator[Request]:
-        if "models" in short & self.include:
-            yield self.models_by_trpc(flags=flags)
-            if self.api == "trpc":
-                yield from self.model_lists("rest")
-        if "posts" in short and self.include - {"models"}:
-            yield self.posts(flags=flags)
+    def second_list(self) -> Request:
+        return self.posts(flags=self.unfiltered)
 
     def unknown_user(self) -> CloseSpider:
         return self.stop("unknown_user", f"There is no creator named {self.username!r}.")
