@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from civitai_crawler.handlers import intake
 from civitai_crawler.handlers.shared import Road
 from civitai_crawler.standin import Standin, World
 from tests.export_support import snapshot
@@ -25,6 +26,12 @@ def world():
 def standin(world):
     with Standin.in_thread(world) as standin:
         yield standin
+
+
+@pytest.fixture(params=["copied", "taken over"])
+def way(request, monkeypatch):
+    """Let each test of the streaming run both ways that a body can take."""
+    monkeypatch.setattr(intake, "LONG", {"copied": 1 << 60, "taken over": 1}[request.param])
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
+from scrapy import Request
 
 from civitai_crawler.commands.proof import prove
-from civitai_crawler.standin import Standin, World
+from civitai_crawler.handlers.intake import LONG, Takeover
+from civitai_crawler.handlers.pacing import Pacer
+from civitai_crawler.handlers.streaming import StreamingDownloads
+from civitai_crawler.standin import Standin, World, certificates
 from tests.cli import DONE, crawl
 from tests.proxies import proxy
+from tests.servers import serve
+from tests.test_pacing import crawler_with
 
 USER = "one_boat"
 PASSWORD = "MARKERsecret"  # of a proxy that lives for one test
@@ -76,3 +84,40 @@ def test_nothing_goes_around_a_proxy_that_is_down(world, tmp_path):
         ended = run(standin, tmp_path, HTTPS_PROXY=way, NO_PROXY=site)
         assert {entry.role for entry in standin.log.entries()} == {"site"}
         assert not prove(tmp_path / USER, world.truth(signed_in=False)).complete
+
+
+async def test_a_long_body_is_taken_over_from_tls_and_from_a_tunnel(tmp_path, monkeypatch):
+    body = random.Random(5).randbytes(2 * LONG + 12345)
+    tls = certificates.make(tmp_path, ["127.0.0.1", "127.0.0.2"])
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    taken = watched(monkeypatch)
+
+    async def storage(_):
+        return web.Response(body=body, headers={"ETag": '"one"'})
+
+    async with serve(storage, "127.0.0.2", tls=tls) as server:
+        with proxy(f"ada:{PASSWORD}") as way:
+            for number, through in enumerate([None, way.url]):
+                part = tmp_path / f"{number}.part"
+                meta = {"civitai_stream": str(part), "proxy": through}
+                crawler = crawler_with(DOWNLOAD_VERIFY_CERTIFICATES=True)
+                downloads = StreamingDownloads(crawler, Pacer(0))
+                await downloads.fetch(Request(f"{server.url}/long", meta=meta))
+                await downloads.close()
+                assert part.read_bytes() == body
+        assert len(way.targets) == 1
+    assert taken == [True, True]
+
+
+def watched(monkeypatch):
+    """Return a list that grows with each body: whether its connection was taken over."""
+    found = []
+    take = Takeover.of
+
+    def of(hop, ring):
+        takeover = take(hop, ring)
+        found.append(takeover is not None)
+        return takeover
+
+    monkeypatch.setattr(Takeover, "of", of)
+    return found

@@ -22,7 +22,7 @@ from scrapy.exceptions import (
 
 from civitai_crawler.handlers import hops, partfile
 from civitai_crawler.handlers.pacing import Pacer
-from civitai_crawler.handlers.partfile import PartFile, Writer, discard, keep, side
+from civitai_crawler.handlers.partfile import PartFile, discard, keep, side
 from civitai_crawler.handlers.ranges import Range, differs, validator
 from civitai_crawler.handlers.site import Site
 from civitai_crawler.handlers.streaming import Streamed
@@ -30,6 +30,8 @@ from tests.crawl import crawl
 from tests.servers import serve
 from tests.streaming_support import BODY, OLD, SECRETS, SHA256, placed
 from tests.test_pacing import PACED
+
+pytestmark = pytest.mark.usefixtures("way")
 
 
 @pytest.fixture
@@ -398,30 +400,6 @@ async def test_through_a_proxy(folder):
         streamed = await place.fetch(request)
     assert streamed.final_host == "cdn.invalid"
     assert seen == [("http://cdn.invalid/image", "Basic dXNlcjpwYXNz")]
-
-
-async def test_writer_has_one_batch_in_flight(tmp_path, monkeypatch):
-    flying, most = 0, 0
-    write = PartFile.write
-
-    def watched(self, chunks):
-        nonlocal flying, most
-        flying += 1
-        most = max(most, flying)
-        write(self, chunks)
-        flying -= 1
-
-    monkeypatch.setattr(PartFile, "write", watched)
-    part = PartFile(tmp_path / "x.part")
-    part.restart()
-    writer = Writer(part)
-    for start in range(0, len(BODY), 100_000):
-        await writer.feed(BODY[start : start + 100_000])
-        assert writer._bytes < partfile.BATCH
-    await writer.finish()
-    part.close()
-    assert most == 1
-    assert part.sha256 == SHA256
 
 
 def test_keep_and_discard(tmp_path):

@@ -13,14 +13,16 @@ import pytest
 from aiohttp import web
 from scrapy.exceptions import DownloadFailedError, DownloadTimeoutError, ResponseDataLossError
 
-from civitai_crawler.handlers import partfile
-from civitai_crawler.handlers.partfile import PartFile, Writer, in_thread, side
+from civitai_crawler.handlers import ring
+from civitai_crawler.handlers.partfile import PartFile, in_thread, side
 from tests.streaming_support import BODY, OLD, placed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
 LATER = "Mon, 01 Jan 2024 01:00:00 GMT"
+
+pytestmark = pytest.mark.usefixtures("way")
 
 
 @pytest.fixture
@@ -147,7 +149,8 @@ async def test_a_busy_disk_is_no_silence_of_the_server(part, monkeypatch):
         write(self, chunks)
 
     monkeypatch.setattr(PartFile, "write", slowly)
-    monkeypatch.setattr(partfile, "BATCH", 1 << 18)
+    monkeypatch.setattr(ring, "BATCH", 1 << 18)
+    monkeypatch.setattr(ring, "ROOM", 1 << 20)
     async with placed(part, {"CIVITAI_IDLE_TIMEOUT": 0.5}) as place:
         await place.fetch()
 
@@ -312,29 +315,6 @@ async def test_a_cancelled_wait_for_a_thread_waits_for_its_end():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended
-
-
-async def test_the_last_bytes_do_not_wait_for_a_full_batch(tmp_path):
-    part = PartFile(tmp_path / "x.part")
-    part.restart('"v"')
-    writer = Writer(part)
-    for start in range(0, 1000, 100):
-        await writer.feed(BODY[start : start + 100])
-    async with asyncio.timeout(10):
-        while part.size < 1000:  # noqa: ASYNC110  # as above
-            await asyncio.sleep(0.01)
-    part.close()
-    assert part.path.read_bytes() == BODY[:1000]
-    await writer.finish()
-
-
-async def test_a_part_that_fails_takes_nothing_more(tmp_path):
-    part = PartFile(tmp_path / "x.part")
-    writer = Writer(part)
-    await writer.feed(b"abc")
-    for call in (writer.finish(), writer.feed(b"def"), writer.finish()):
-        with pytest.raises(ValueError, match="not open"):
-            await call
 
 
 async def test_an_empty_file_is_a_file(place):

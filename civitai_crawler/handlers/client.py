@@ -3,14 +3,15 @@
 Why aiohttp: Scrapy's own handlers hold a body in memory whatever its size, so it takes a client
 that runs on Scrapy's loop, hands a body on piece by piece, holds the connection back while the disk
 is busy, tells silence from a long download, and leaves redirects and cookies to us. aiohttp has a
-documented name for each of these and costs little: 2 GB are read in a fraction of the time that
-hashing and writing them takes. Twisted's Agent has no timeout for silence, leaves holding back to
-its caller, and was a fifth slower; httpx was slower still; blocking clients in threads can neither
-wait for the pacer nor be ended with the crawl.
+documented name for each of these, and a long body's connection can be taken over from it, so that
+it costs nothing per byte (``intake.py``). Twisted's Agent has no timeout for silence, leaves
+holding back to its caller, and was a fifth slower; httpx was slower still; blocking clients in
+threads can neither wait for the pacer nor be ended with the crawl.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 _CONNECT_TIMEOUT = 30.0
 _DEFAULT_IDLE = 60.0
+#: Seconds after which who waits for a body looks around.
+_MOMENT = 0.5
 _READ_BUFFER = 1 << 18
 #: glibc returns free memory to the system, and asks for it page by page again, as soon as there is
 #: more of it than twice the largest block that was ever freed. Chunks of a body come and go all the
@@ -62,6 +65,22 @@ class Hop:
     def is_site_page(self) -> bool:
         """A web page by the site, which is never the file."""
         return self.on_site and "html" in self.answer.headers.get("Content-Type", "").lower()
+
+    async def chunk(self) -> bytes:
+        """Give what has arrived of the body; nothing when nothing came for a moment.
+
+        Raises Scrapy's download exceptions.
+        """
+        failure: Exception
+        try:
+            # Not for the time: aiohttp tells of a garbled chunk only to who asks again.
+            async with asyncio.timeout(_MOMENT):
+                return await self.answer.content.readany()
+        except (aiohttp.ClientError, aiohttp.ServerTimeoutError, RuntimeError) as error:
+            failure = translated(error, self.host)
+        except TimeoutError:
+            return b""
+        raise failure
 
 
 class PacedConnector(aiohttp.TCPConnector):
@@ -96,7 +115,7 @@ class Client:
 
     def __init__(self, settings: BaseSettings, pacer: Pacer) -> None:
         self._pacer = pacer
-        self._idle = settings.getfloat("CIVITAI_IDLE_TIMEOUT", _DEFAULT_IDLE)
+        self.idle = settings.getfloat("CIVITAI_IDLE_TIMEOUT", _DEFAULT_IDLE)
         self._verify = settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES")
         self._environment = settings.getbool("HTTPPROXY_ENABLED")
         self._session: aiohttp.ClientSession | None = None
@@ -158,7 +177,7 @@ class Client:
                 read_bufsize=_READ_BUFFER,
                 skip_auto_headers=_AUTO_HEADERS,
                 timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=self._idle
+                    total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=self.idle
                 ),
             )
         return self._session

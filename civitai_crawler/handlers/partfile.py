@@ -1,7 +1,7 @@
 """A download under way: ``name.part`` and, beside it, ``name.part.json`` saying what it is part of.
 
 The JSON holds the validator and the length of the original, never a URL. All methods of
-:class:`PartFile` block and belong into a thread; :class:`Writer` puts them there.
+:class:`PartFile` block and belong into a thread; :func:`in_thread` puts them there.
 """
 
 from __future__ import annotations
@@ -15,19 +15,17 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from civitai_crawler.handlers.ring import BATCH
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from io import FileIO
     from pathlib import Path
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-#: Bytes at most that are handed to the threads at a time.
-BATCH = 1 << 20
 #: Bytes from which on it pays to hash in another thread than the one that writes.
 _APART = 1 << 18
-#: Seconds that a batch which is not full waits for more.
-_MOMENT = 0.005
 #: Bytes of the beginning that are kept, to tell what a file is.
 HEAD = 512
 #: Bytes that stay free on the disk beyond what a download is going to take.
@@ -130,12 +128,12 @@ class PartFile:
         self.append(chunks)
         self.finish()
 
-    def append(self, chunks: list[bytes]) -> None:
+    def append(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Write and hash *chunks*."""
         self.write(chunks)
         self.digest(chunks)
 
-    def write(self, chunks: list[bytes]) -> None:
+    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Append *chunks* without hashing them; :meth:`digest` may run at the same time."""
         if self._file is None:
             raise ValueError("The part file is not open.")
@@ -149,7 +147,7 @@ class PartFile:
                 self._count(rest[:written])
                 rest = rest[written:]
 
-    def digest(self, chunks: list[bytes]) -> None:
+    def digest(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Hash *chunks*; each has to pass here once, in the order of writing."""
         for chunk in chunks:
             self._hash.update(chunk)
@@ -184,75 +182,18 @@ class PartFile:
         return note if isinstance(note.get("total", ""), (int, type(None))) else None
 
 
-class Writer:
-    """Feeds a part file from the event loop: one batch in threads, the next one collected.
-
-    A batch leaves when it is full, and else a moment after its first bytes: a kill costs little on
-    a slow line, and on a fast one few threads are woken.
-    """
-
-    def __init__(self, part: PartFile) -> None:
-        self._part = part
-        self._chunks: list[bytes] = []
-        self._bytes = 0
-        self._flight: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._failure: BaseException | None = None
-
-    async def feed(self, chunk: bytes) -> None:
-        """Take *chunk*; waits while two batches are full. Raises what the disk said before."""
-        self._chunks.append(chunk)
-        self._bytes += len(chunk)
-        self._go_on()
-        while self._bytes >= BATCH and self._flight is not None:
-            await asyncio.wait({self._flight})
-        self._tell()
-
-    async def finish(self) -> None:
-        """Wait until all of it is written."""
-        while self._flight is not None or (self._chunks and self._failure is None):
-            if self._flight is None:
-                self._leave()
-            else:
-                await asyncio.wait({self._flight})
-        self._tell()
-
-    def _go_on(self) -> None:
-        """Send the batch away, or see that it leaves soon."""
-        if self._flight is not None or self._failure is not None:
-            return
-        if self._bytes >= BATCH:
-            self._leave()
-        elif self._chunks and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_MOMENT, self._leave)
-
-    def _leave(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        chunks, size, self._chunks, self._bytes = self._chunks, self._bytes, [], 0
-        self._flight = asyncio.create_task(self._fly(chunks, size))
-        self._flight.add_done_callback(self._landed)
-
-    def _landed(self, flight: asyncio.Task[None]) -> None:
-        self._flight, self._failure = None, flight.exception()
-        self._go_on()
-
-    def _tell(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-
-    async def _fly(self, chunks: list[bytes], size: int) -> None:
-        if size < _APART:
-            await asyncio.to_thread(self._part.append, chunks)
-            return
-        works = (self._part.write, self._part.digest)
-        ended = await asyncio.gather(
-            *(asyncio.to_thread(work, chunks) for work in works), return_exceptions=True
-        )
-        for outcome in ended:
-            if outcome is not None:
-                raise outcome
+async def append(part: PartFile, pieces: Sequence[bytes | memoryview]) -> None:
+    """Write and hash *pieces*, both at once if they are long."""
+    if sum(map(len, pieces)) < _APART:
+        await in_thread(part.append, pieces)
+        return
+    works = (part.write, part.digest)
+    ended = await asyncio.gather(
+        *(in_thread(work, pieces) for work in works), return_exceptions=True
+    )
+    for outcome in ended:
+        if outcome is not None:
+            raise outcome
 
 
 async def in_thread(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:

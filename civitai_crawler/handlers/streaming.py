@@ -7,18 +7,17 @@ above, and because only here it is known that an expired one needs the site to b
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-import aiohttp
 from scrapy.exceptions import DownloadCancelledError, DownloadFailedError, ResponseDataLossError
 from scrapy.http import Headers, Response
 
-from civitai_crawler.handlers.client import Client, Hop, translated
-from civitai_crawler.handlers.partfile import PartFile, Writer, in_thread, side
+from civitai_crawler.handlers.client import Client, Hop
+from civitai_crawler.handlers.intake import Intake
+from civitai_crawler.handlers.partfile import PartFile, append, in_thread, side
 from civitai_crawler.handlers.ranges import Range, differs, validator
 
 if TYPE_CHECKING:
@@ -38,8 +37,6 @@ EXPIRED = frozenset({400, 401, 403, 410})
 #: How often an expired link is renewed within one request.
 RENEWALS = 2
 _OK, _PARTIAL, _UNSATISFIABLE = 200, 206, 416
-#: Seconds after which a waiting body looks whether the crawl is being stopped.
-_LOOK = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +165,7 @@ class StreamingDownloads:
         chunks: list[bytes] = []
         while not hop.answer.content.at_eof():
             self._check()
-            chunks.append(await self._chunk(hop))
+            chunks.append(await hop.chunk())
         await in_thread(part.store, chunks, *told)
         self._inc("bytes", part.size)
         _refuse_cut(hop, part)
@@ -177,16 +174,11 @@ class StreamingDownloads:
         """Write the body behind what is there; what arrived before an error stays."""
         _refuse_compressed(hop)
         start = part.size
-        writer = Writer(part)
         try:
-            await self._read(hop, writer)
-        except BaseException:
-            # The first error is the one to tell; a full disk shows again in the next try.
-            with suppress(OSError):
-                await writer.finish()
-            raise
-        else:
-            await writer.finish()
+            async with Intake(hop, self._client.idle, self._check) as ring:
+                while pieces := await ring.batch():
+                    await append(part, pieces)
+                    ring.free(sum(map(len, pieces)))
         finally:
             self._inc("bytes", part.size - start)
             if part.validator is not None and part.size - start >= PROGRESS:
@@ -194,29 +186,11 @@ class StreamingDownloads:
         _refuse_cut(hop, part)
         await in_thread(part.finish)
 
-    async def _read(self, hop: Hop, writer: Writer) -> None:
-        while not hop.answer.content.at_eof():
-            self._check()
-            if chunk := await self._chunk(hop):
-                await writer.feed(chunk)
-
-    async def _chunk(self, hop: Hop) -> bytes:
-        """Give what has arrived; nothing when nothing came for a moment."""
-        failure: Exception
-        try:
-            async with asyncio.timeout(_LOOK):
-                return await hop.answer.content.readany()
-        except (aiohttp.ClientError, aiohttp.ServerTimeoutError, RuntimeError) as error:
-            failure = translated(error, hop.host)
-        except TimeoutError:
-            return b""
-        raise failure
-
     async def _other(self, hop: Hop, request: Request) -> Response:
         """Pass on an answer that is no file."""
         body = bytearray()
         while len(body) < MAX_ERROR and not hop.answer.content.at_eof():
-            body += await self._chunk(hop)
+            body += await hop.chunk()
         flags = ["storage"] if hop.led_by_site else []
         headers = _headers(hop, keep_location=hop.on_site)
         status = hop.answer.status
