@@ -13,6 +13,7 @@ from scrapy.exceptions import NotConfigured
 from scrapy.utils.test import get_crawler
 
 from civitai_crawler.exceptions import UsageError
+from civitai_crawler.handlers.streaming import Streamed
 from civitai_crawler.pipelines.images import OriginalImagesPipeline
 from civitai_crawler.pipelines.model_files import ModelFilesPipeline
 from civitai_crawler.pipelines.sniff import sniff
@@ -156,7 +157,9 @@ async def test_checking_pictures_does_not_hold_up_the_crawl(tmp_path):
         settings_dict={"CIVITAI_DOWNLOAD": ["images"], "CIVITAI_ARCHIVE": str(tmp_path)}
     )
     pipeline = OriginalImagesPipeline.from_crawler(crawler)
-    checks = [pipeline._decode(tmp_path / "original", sniff(body)) for _ in range(8)]
+    file = tmp_path / "original"
+    streamed = Streamed(str(file), len(body), "", body[:512], "image/png", 0, "127.0.0.1")
+    checks = [pipeline.arrival(image(1), streamed, sniff(body), "x").settle(None) for _ in range(8)]
     checking, ticks = asyncio.gather(*checks), 0
     while not checking.done():
         await asyncio.sleep(0.001)

@@ -58,6 +58,22 @@ def discard(part: Path) -> None:
     part.unlink(missing_ok=True)
 
 
+def write_whole(part: Path, body: bytes) -> None:
+    """Make *part* of *body*, durably; raises OSError (ENOSPC) where it has no room."""
+    side(part).unlink(missing_ok=True)
+    try:
+        stream = part.open("wb", buffering=0)
+    except FileNotFoundError:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        stream = part.open("wb", buffering=0)
+    with stream:
+        _find_room(part, len(body))
+        rest = memoryview(body)
+        while rest:
+            rest = rest[stream.write(rest) :]
+        os.fsync(stream.fileno())
+
+
 class PartFile:
     """The bytes so far, their SHA256 and their beginning."""
 
@@ -111,22 +127,18 @@ class PartFile:
     def reserve(self) -> None:
         """Raise OSError (ENOSPC) now if the rest cannot fit on the disk, as far as it is known."""
         self._looked = self.size
-        left = 0 if self.total is None else self.total - self.size
-        if shutil.disk_usage(self.path.parent).free < left + SPARE:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        _find_room(self.path, 0 if self.total is None else self.total - self.size)
 
     def begin(self, validator: str | None, total: int | None, content_type: str) -> None:
         """Begin anew, where all of it has room."""
         self.restart(validator, total, content_type)
         self.reserve()
 
-    def store(
-        self, chunks: list[bytes], validator: str | None, total: int | None, content_type: str
-    ) -> None:
-        """Begin anew and end with *chunks*, which are all of it."""
-        self.begin(validator, total, content_type)
-        self.append(chunks)
-        self.finish()
+    def hold(self, body: bytes, total: int, content_type: str) -> None:
+        """Be *body*, which nobody has written yet; what an earlier try left stays where it is."""
+        self.close()
+        self.size, self.head, self._hash = len(body), body[:HEAD], hashlib.sha256(body)
+        self.total, self.content_type = total, content_type
 
     def append(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Write and hash *chunks*."""
@@ -180,6 +192,11 @@ class PartFile:
         if not isinstance(note, dict) or not isinstance(note.get("validator"), str):
             return None
         return note if isinstance(note.get("total", ""), (int, type(None))) else None
+
+
+def _find_room(part: Path, size: int) -> None:
+    if shutil.disk_usage(part.parent).free < size + SPARE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(part))
 
 
 async def append(part: PartFile, pieces: Sequence[bytes | memoryview]) -> None:

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 #: Bytes of an error's body that are read.
 MAX_ERROR = 64 * 1024
-#: Bytes of a body that are gathered in memory before any of it is written.
-SMALL = 1 << 20
 #: New bytes that make a broken try count as progress, so that it uses up no attempt.
 PROGRESS = 256 * 1024
 #: Answers of a file host to a signed link that has expired.
@@ -44,7 +42,7 @@ class Streamed:
     """What lies in a part file after success; in ``response.meta["civitai_streamed"]``."""
 
     path: str
-    """The part file."""
+    """The part file; not written when there is a body."""
     size: int
     """Bytes in it."""
     sha256: str
@@ -57,10 +55,14 @@ class Streamed:
     """Bytes that an earlier try had left; 0 for a fresh start."""
     final_host: str
     """Host that sent the bytes."""
+    body: bytes | None = None
+    """All bytes, when they are no more than ``civitai_hold`` in the request's meta said."""
 
 
 class StreamingDownloads:
     """Fetches requests whose meta names a part file under ``civitai_stream``.
+
+    Where ``civitai_hold`` allows it, a body of so many bytes is not written but handed on.
 
     A complete body gives a response of status 200 with the flag ``streamed``, an empty body and the
     headers of the last hop. Any other answer is passed on with at most 64 KiB of its body; the flag
@@ -110,7 +112,7 @@ class StreamingDownloads:
     async def _take(self, request: Request, hop: Hop, part: PartFile) -> Response:
         """Judge the final answer: the body, the rest of it, nothing left to send, or an error."""
         answer = hop.answer
-        before = part.size
+        before, body = part.size, None
         if answer.status == _UNSATISFIABLE and before:
             if not self._is_whole(part, hop):
                 return await self._again(request, part)
@@ -124,12 +126,24 @@ class StreamingDownloads:
         elif answer.status == _OK and not hop.is_site_page:
             known = validator(answer.headers)
             kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            await self._receive_anew(request, hop, part, (known, answer.content_length, kind))
+            told = (known, answer.content_length, kind)
+            body = await self._receive_anew(request, hop, part, told)
             self._inc("restarted", int(bool(before)))
             before = 0
         else:
             return await self._other(hop, request)
-        return self._done(request, hop, part, before)
+        self._inc("resumed", int(bool(before)))
+        request.meta["civitai_streamed"] = Streamed(
+            path=str(part.path),
+            size=part.size,
+            sha256=part.sha256,
+            head=part.head,
+            content_type=part.content_type,
+            resumed_from=before,
+            final_host=hop.host,
+            body=body,
+        )
+        return self._done(request, hop)
 
     def _is_whole(self, part: PartFile, hop: Hop) -> bool:
         """Tell whether nothing was left to send; a server need not say how long the file is."""
@@ -151,24 +165,22 @@ class StreamingDownloads:
 
     async def _receive_anew(
         self, request: Request, hop: Hop, part: PartFile, told: tuple[str | None, int | None, str]
-    ) -> None:
-        """Write the whole body; *told*: its validator, length and media type.
-
-        A small one is gathered first: it takes one visit to a thread then, instead of five.
-        """
+    ) -> bytes | None:
+        """Write the whole body, or return a small one; *told*: its validator, length and type."""
         _refuse_compressed(hop)
         length = told[1]
-        if length is None or length > SMALL:
+        if length is None or length > request.meta.get("civitai_hold", -1):
             await in_thread(part.begin, *told)
             await self._receive(request, hop, part)
-            return
-        chunks: list[bytes] = []
+            return None
+        body = bytearray()
         while not hop.answer.content.at_eof():
             self._check()
-            chunks.append(await hop.chunk())
-        await in_thread(part.store, chunks, *told)
+            body += await hop.chunk()
+        part.hold(bytes(body), length, told[2])
         self._inc("bytes", part.size)
         _refuse_cut(hop, part)
+        return bytes(body)
 
     async def _receive(self, request: Request, hop: Hop, part: PartFile) -> None:
         """Write the body behind what is there; what arrived before an error stays."""
@@ -200,18 +212,8 @@ class StreamingDownloads:
             request.url, status=status, headers=headers, body=bytes(body[:MAX_ERROR]), flags=flags
         )
 
-    def _done(self, request: Request, hop: Hop, part: PartFile, resumed_from: int) -> Response:
+    def _done(self, request: Request, hop: Hop) -> Response:
         self._inc("files")
-        self._inc("resumed", int(bool(resumed_from)))
-        request.meta["civitai_streamed"] = Streamed(
-            path=str(part.path),
-            size=part.size,
-            sha256=part.sha256,
-            head=part.head,
-            content_type=part.content_type,
-            resumed_from=resumed_from,
-            final_host=hop.host,
-        )
         request.meta.pop("civitai_progress", None)
         headers = _headers(hop, keep_location=False)
         return Response(request.url, status=_OK, headers=headers, flags=["streamed"])

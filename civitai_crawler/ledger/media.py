@@ -96,6 +96,15 @@ class StoredFiles:
                 return str(owner[0])
         raise LedgerError(f"No free path for {kind} {item_id}: {wanted}.")
 
+    def release_path(self, kind: str, item_id: int, path: str) -> None:
+        """Give up the claim to a path at which nothing of the item has been stored."""
+        self.db.execute(
+            "DELETE FROM paths WHERE folded = ? AND kind = ? AND id = ? AND NOT EXISTS "
+            "(SELECT 1 FROM media m WHERE m.kind = paths.kind AND m.id = paths.id "
+            "AND m.path = paths.path)",
+            (path.casefold(), kind, item_id),
+        )
+
 
 def _candidates(path: PurePosixPath, item_id: int) -> Iterator[str]:
     """Yield *path*, then the same with the id, then with the id and a number."""

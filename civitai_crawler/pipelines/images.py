@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
@@ -13,14 +11,14 @@ from scrapy.pipelines.images import ImagesPipeline
 
 from civitai_crawler.api import links
 from civitai_crawler.items import Image
-from civitai_crawler.ledger import Media
+from civitai_crawler.pipelines.arrival import LargeError
 from civitai_crawler.pipelines.failures import NotTheFileError, SpoiledError
 from civitai_crawler.pipelines.media import StreamedMediaPipeline
 from civitai_crawler.pipelines.names import image_path
 from civitai_crawler.pipelines.sniff import sniff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from scrapy import Request
@@ -28,11 +26,10 @@ if TYPE_CHECKING:
     from scrapy.pipelines.media import MediaPipeline
 
     from civitai_crawler.handlers.streaming import Streamed
+    from civitai_crawler.ledger import Media
     from civitai_crawler.pipelines.sniff import Kind
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 #: What may stand behind a declared type: addresses say "image" for anything that a browser shows,
 #: while a still in a video's place is only its poster.
@@ -48,7 +45,6 @@ _DECODED = {"png", "jpeg", "webp", "gif", "bmp", "tiff"}
 MAX_PIXELS = 50_000_000
 #: Up to this many they are decoded side by side: eight such are 128 MB.
 SMALL_PIXELS = 4_000_000
-_APART = ThreadPoolExecutor(1, "pictures")
 #: What Pillow says of broken files.
 BROKEN = (OSError, SyntaxError)
 #: What it says of those beyond its limits: sizes, and text chunks as large workflows have them.
@@ -88,33 +84,26 @@ class OriginalImagesPipeline(StreamedMediaPipeline, ImagesPipeline):
         streamed = response.meta["civitai_streamed"] if response is not None else None
         return image_path(item, sniff(streamed.head).ext if streamed else "part")
 
-    async def check(self, item: Image, streamed: Streamed) -> Media:
+    def look(self, item: Image, streamed: Streamed) -> Kind:
         kind = sniff(streamed.head)
         if kind.family not in _FAMILIES.get(item.type, _ANY):
             raise NotTheFileError(
                 f"{kind.mime} ({kind.family}) arrived where the {item.type} was due."
             )
-        if kind.family == "image":
-            await self._decode(self.part(item), kind)
         logger.debug("Original of image %d: %s, %d bytes", item.id, kind.mime, streamed.size)
-        return Media("", streamed.size, streamed.sha256, None, kind.mime)
+        return kind
 
-    async def _decode(self, file: Path, kind: Kind) -> None:
-        """Decode a still in a thread; large ones one by one, however many have arrived."""
-        if not await asyncio.to_thread(check_still, file, kind, SMALL_PIXELS):
-            await apart(check_still, file, kind)
+    def inspect(self, item: Image, kind: Kind, media: Media, file: Path) -> None:
+        """Decode a still; large ones one by one, however many have arrived."""
+        if kind.family == "image" and not check_still(file, kind, SMALL_PIXELS):
+            raise LargeError
+
+    def inspect_large(self, kind: Kind, file: Path) -> None:
+        check_still(file, kind)
 
     def fill(self, item: Image, media: Media) -> None:
         item.path, item.size_bytes = media.path, media.size
         item.sha256, item.content_type = media.sha256, media.content_type
-
-
-async def apart(work: Callable[..., T], *given: object) -> T:
-    """Run *work*, which decodes a large picture, in the one thread for that.
-
-    One thread, not one turn: each keeps what it has once decoded as memory of its own.
-    """
-    return await asyncio.get_running_loop().run_in_executor(_APART, work, *given)
 
 
 def check_still(file: Path, kind: Kind, at_most: int = MAX_PIXELS) -> bool:

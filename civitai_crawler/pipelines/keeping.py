@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scrapy.crawler import Crawler
+
+    from civitai_crawler.pipelines.arrival import Arrival
 
 _T = TypeVar("_T")
 
@@ -76,17 +79,25 @@ class Keeper:
         """Tell whether the files lie where reading one again costs a download."""
         return self._store(archive).remote
 
-    async def keep(self, archive: Path, item_id: int, media: Media, part: Path) -> str:
-        """Bring a checked part to its place; returns ``stored``, ``linked`` or ``copied``."""
+    async def keep(self, archive: Path, item_id: int, arrival: Arrival) -> tuple[str, Media]:
+        """Have an arrival inspected and bring it to its place.
+
+        Returns ``stored``, ``linked`` or ``copied``, and the file; raises what the inspection says.
+        """
+        part, media, store = arrival.part, arrival.media, self._store(archive)
         async with self._arrived.setdefault(media.sha256, asyncio.Lock()):
-            how = await self._share(archive, item_id, media, part, copy=False)
-            if how is None:
-                store, how = self._store(archive), "stored"
-                await run(store, store.put, part, media, self._check)
-            else:
+            put = partial(store.put, part, media, self._check)
+            alone = not self._ledger.media_of(self._kind, media.sha256, beside=item_id)
+            at_once = put if alone and not store.remote else None
+            verified, is_there = await arrival.settle(at_once)
+            media = replace(media, verified=verified)
+            how = None if alone else await self._share(archive, item_id, media, part, copy=False)
+            if how is not None:
                 await asyncio.to_thread(discard, part)
+            elif not is_there:
+                await run(store, put)
             self._ledger.record_media(self._kind, item_id, media)
-        return how
+        return how or "stored", media
 
     async def share(
         self, archive: Path, item_id: int, wanted: str, sha256: str

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import abstractmethod
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from scrapy import Request
@@ -25,6 +26,7 @@ from civitai_crawler.handlers.pacing import Pacer
 from civitai_crawler.handlers.partfile import discard
 from civitai_crawler.ledger import Ledger, Media
 from civitai_crawler.pipelines import shelf
+from civitai_crawler.pipelines.arrival import SMALL, Arrival
 from civitai_crawler.pipelines.failures import (
     EXPECTED_ERRORS,
     NotTheFileError,
@@ -44,7 +46,6 @@ from civitai_crawler.stores import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
     from typing import Self
 
     from scrapy import Spider
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from civitai_crawler.handlers.streaming import Streamed
     from civitai_crawler.items import Image, ModelFile
     from civitai_crawler.pipelines.outcomes import MediaInfo
+    from civitai_crawler.pipelines.sniff import Kind
 
 logger = logging.getLogger(__name__)
 
@@ -103,8 +105,19 @@ class StreamedMediaPipeline(FilesPipeline):
         """Return the addresses of the item's bytes in the order of tries."""
 
     @abstractmethod
-    async def check(self, item: Any, streamed: Streamed) -> Media:
-        """Return what arrived, still without a path; raise NotTheFileError or SpoiledError."""
+    def look(self, item: Any, streamed: Streamed) -> Kind:
+        """Return what arrived by its first bytes; raise NotTheFileError."""
+
+    @abstractmethod
+    def inspect(self, item: Any, kind: Kind, media: Media, file: Path) -> str | None:
+        """Look at all of *file* (blocking) and return what proves it; *media* is its size and hash.
+
+        Raises NotTheFileError, SpoiledError, or LargeError for :meth:`inspect_large`.
+        """
+
+    def inspect_large(self, kind: Kind, file: Path) -> str | None:
+        """Look at what was too large for :meth:`inspect`."""
+        raise NotImplementedError
 
     @abstractmethod
     def fill(self, item: Any, media: Media) -> None:
@@ -142,16 +155,31 @@ class StreamedMediaPipeline(FilesPipeline):
         streamed: Streamed | None = response.meta.get("civitai_streamed")
         if streamed is None:
             raise not_streamed(response.status)
-        found = await self.check(item, streamed)
+        kind = self.look(item, streamed)
         wanted = self.file_path(request, response, info, item=item)
         path = self.ledger.claim_path(self.kind, item.id, wanted)
-        media = Media(path, found.size, found.sha256, found.verified, found.content_type)
-        how = await self.keeper.keep(self.folder(item), item.id, media, self.part(item))
+        arrival = self.arrival(item, streamed, kind, path)
+        try:
+            how, media = await self.keeper.keep(self.folder(item), item.id, arrival)
+        except CivitaiError:
+            self.ledger.release_path(self.kind, item.id, path)
+            raise
         self.count("stored")
         if how != "stored":
             self.count(how)
         self.count("bytes", media.size - streamed.resumed_from)
         return media_info(request.url, "downloaded", media)
+
+    def arrival(self, item: Any, streamed: Streamed, kind: Kind, path: str) -> Arrival:
+        """Put together what has arrived and how it is inspected."""
+        media = Media(path, streamed.size, streamed.sha256, None, kind.mime)
+        return Arrival(
+            Path(streamed.path),
+            streamed.body,
+            media,
+            partial(self.inspect, item, kind, media),
+            partial(self.inspect_large, kind),
+        )
 
     def item_completed(
         self, results: list[FileInfoOrError], item: Any, info: MediaPipeline.SpiderInfo
@@ -252,6 +280,7 @@ class StreamedMediaPipeline(FilesPipeline):
         meta = {
             "civitai_route": self.route,
             "civitai_stream": str(self.part(item)),
+            "civitai_hold": SMALL,
             "download_slot": self.slot,
             # Whatever comes is looked at here; no redirect is followed above the handler.
             "handle_httpstatus_all": True,

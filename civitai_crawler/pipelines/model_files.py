@@ -16,7 +16,6 @@ from civitai_crawler.api import endpoints
 from civitai_crawler.exceptions import UnfinishedError
 from civitai_crawler.handlers.pacing import Pacer
 from civitai_crawler.items import ModelFile
-from civitai_crawler.ledger import Media
 from civitai_crawler.pipelines.failures import RefusedError, SpoiledError
 from civitai_crawler.pipelines.filters import FileFilter
 from civitai_crawler.pipelines.media import StreamedMediaPipeline
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from scrapy.pipelines.media import FileInfo, MediaPipeline
 
     from civitai_crawler.handlers.streaming import Streamed
+    from civitai_crawler.ledger import Media
+    from civitai_crawler.pipelines.sniff import Kind
 
 logger = logging.getLogger(__name__)
 
@@ -128,11 +129,11 @@ class ModelFilesPipeline(StreamedMediaPipeline, FilesPipeline):
         path = self.ledger.claim_path(self.kind, item.id, model_file_path(item))
         return await self.keeper.left_behind(self.folder(item), path, sha256)
 
-    async def check(self, item: ModelFile, streamed: Streamed) -> Media:
-        kind = sniff(streamed.head)
-        place, size, sha256 = self.part(item), streamed.size, streamed.sha256
-        verified = await asyncio.to_thread(verify, item, kind, size, sha256, place, self._keep_on)
-        return Media("", size, sha256, verified, kind.mime)
+    def look(self, item: ModelFile, streamed: Streamed) -> Kind:
+        return sniff(streamed.head)
+
+    def inspect(self, item: ModelFile, kind: Kind, media: Media, file: Path) -> str:
+        return verify(item, kind, media.size, media.sha256, file, self._keep_on)
 
     def _keep_on(self) -> None:
         """Raise when the crawl is being stopped: what has arrived stays for the next run."""

@@ -17,7 +17,8 @@ from civitai_crawler.items import Image
 from civitai_crawler.ledger import Ledger
 from civitai_crawler.ledger.holdings import stored_images
 from civitai_crawler.pipelines import shelf
-from civitai_crawler.pipelines.images import BROKEN, MAX_PIXELS, TOO_MUCH, apart
+from civitai_crawler.pipelines.arrival import apart
+from civitai_crawler.pipelines.images import BROKEN, MAX_PIXELS, TOO_MUCH
 from civitai_crawler.pipelines.names import component
 from civitai_crawler.pipelines.trouble import end_crawl
 from civitai_crawler.stores import StoreError, Stores

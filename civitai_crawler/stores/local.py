@@ -56,8 +56,11 @@ class LocalStore:
 
     def put(self, part: Path, media: Media, check: Callable[[], None]) -> None:
         target = self.folder / media.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        keep(part, target)
+        try:
+            keep(part, target)
+        except FileNotFoundError:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            keep(part, target)
 
     def share(
         self, held: Media, media: Media, aside: Path, check: Callable[[], None], *, copy: bool
