@@ -47,7 +47,8 @@ class Figure:
     """What one process took."""
 
     seconds: float
-    """Of the download; for Python without the start of the interpreter and its imports."""
+    """Of the download; for Python without the start of the interpreter, its imports and Scrapy's
+    making of its components."""
     cpu: float
     """Seconds of processors, start and end included; says more on a busy machine."""
     peak: int

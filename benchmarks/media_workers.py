@@ -175,12 +175,19 @@ def _scrapy(target: str, pipeline: str) -> Settings:
 
 
 def _crawl(spider: type[Spider], settings: Settings, target: str, pattern: str, count: int) -> None:
-    """Crawl, and print the seconds if *count* files came of it."""
+    """Crawl, and print the seconds since the spider's start if *count* files came of it."""
+    from scrapy import signals  # noqa: PLC0415  # as above
     from scrapy.crawler import AsyncCrawlerProcess  # noqa: PLC0415  # as above
 
-    process = AsyncCrawlerProcess(settings)
-    process.crawl(spider)
-    started = time.perf_counter()
+    process, started = AsyncCrawlerProcess(settings), 0.0
+
+    def begin() -> None:
+        nonlocal started
+        started = time.perf_counter()
+
+    crawler = process.create_crawler(spider)
+    crawler.signals.connect(begin, signals.spider_opened)
+    process.crawl(crawler)
     process.start()
     seconds = time.perf_counter() - started
     found = len(list(Path(target).glob(pattern)))

@@ -10,9 +10,10 @@ import asyncio
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
-from contextlib import suppress
+import time
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from civitai_crawler.handlers.ring import BATCH
@@ -30,6 +31,9 @@ _APART = 1 << 18
 HEAD = 512
 #: Bytes that stay free on the disk beyond what a download is going to take.
 SPARE = 64 << 20
+#: Seconds for which a look at the room is enough for small bodies, and when there was the last.
+_GLANCE = 0.5
+_glances: dict[Path, float] = {}
 #: Bytes after which the room on the disk is looked at again.
 LOOK = 32 << 20
 
@@ -39,11 +43,20 @@ def side(part: Path) -> Path:
     return part.with_name(part.name + ".json")
 
 
+def noted(part: Path) -> bool:
+    """Tell whether an earlier try has left something to go on from."""
+    return os.path.exists(f"{part}.json")  # noqa: PTH110  # asked for every picture; a Path is slow
+
+
 def keep(part: Path, target: Path) -> None:
     """Turn a complete part into *target*, durably; the JSON beside it goes."""
+    move(part, target)
+    side(part).unlink(missing_ok=True)
+
+
+def move(part: Path, target: Path) -> None:
+    """Turn a complete part into *target*, durably."""
     part.replace(target)
-    with suppress(FileNotFoundError):
-        side(part).unlink()
     if os.name == "posix":
         folder = os.open(target.parent, os.O_RDONLY)
         try:
@@ -59,19 +72,24 @@ def discard(part: Path) -> None:
 
 
 def write_whole(part: Path, body: bytes) -> None:
-    """Make *part* of *body*, durably; raises OSError (ENOSPC) where it has no room."""
-    side(part).unlink(missing_ok=True)
+    """Make *part* of *body*, durably; raises OSError (ENOSPC) where it has no room.
+
+    Each call of the system costs a thread its turn at the interpreter, so there are few.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
     try:
-        stream = part.open("wb", buffering=0)
+        file = os.open(part, flags, 0o666)
     except FileNotFoundError:
         part.parent.mkdir(parents=True, exist_ok=True)
-        stream = part.open("wb", buffering=0)
-    with stream:
-        _find_room(part, len(body))
+        file = os.open(part, flags, 0o666)
+    try:
+        _glance_at_room(part, len(body))
         rest = memoryview(body)
         while rest:
-            rest = rest[stream.write(rest) :]
-        os.fsync(stream.fileno())
+            rest = rest[os.write(file, rest) :]
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 class PartFile:
@@ -135,7 +153,7 @@ class PartFile:
         self.reserve()
 
     def hold(self, body: bytes, total: int, content_type: str) -> None:
-        """Be *body*, which nobody has written yet; what an earlier try left stays where it is."""
+        """Be *body*, which nobody has written yet."""
         self.close()
         self.size, self.head, self._hash = len(body), body[:HEAD], hashlib.sha256(body)
         self.total, self.content_type = total, content_type
@@ -192,6 +210,15 @@ class PartFile:
         if not isinstance(note, dict) or not isinstance(note.get("validator"), str):
             return None
         return note if isinstance(note.get("total", ""), (int, type(None))) else None
+
+
+def _glance_at_room(part: Path, size: int) -> None:
+    """Find room for a small body, unless it was found in this folder a moment ago."""
+    now = time.monotonic()
+    if now - _glances.get(part.parent, -math.inf) >= _GLANCE:
+        _find_room(part, size)
+        _glances.clear()
+        _glances[part.parent] = now
 
 
 def _find_room(part: Path, size: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -36,6 +37,7 @@ class Site:
         return _origin(url) == self._origin
 
 
+@lru_cache(64)  # the parts of a crawl ask for each address one after the other
 def _origin(url: str) -> tuple[str, str, int] | None:
     try:
         parts = urlsplit(url)

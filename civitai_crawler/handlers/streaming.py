@@ -17,7 +17,7 @@ from scrapy.http import Headers, Response
 
 from civitai_crawler.handlers.client import Client, Hop
 from civitai_crawler.handlers.intake import Intake
-from civitai_crawler.handlers.partfile import PartFile, append, in_thread, side
+from civitai_crawler.handlers.partfile import PartFile, append, discard, in_thread, noted
 from civitai_crawler.handlers.ranges import Range, differs, validator
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class StreamingDownloads:
         async with self._lock(path):
             part = PartFile(path)
             try:
-                if side(path).exists():
+                if noted(path):
                     await in_thread(part.load, self._check)
                 return await self._renewing(request, part)
             finally:
@@ -96,7 +96,7 @@ class StreamingDownloads:
 
     def _lock(self, path: Path) -> asyncio.Lock:
         """Give the lock of the one writer that a part may have."""
-        return self._locks.setdefault(str(path.absolute()), asyncio.Lock())
+        return self._locks.setdefault(str(path), asyncio.Lock())
 
     async def _renewing(self, request: Request, part: PartFile) -> Response:
         """Ask the original again for a fresh link as long as that may help."""
@@ -177,6 +177,8 @@ class StreamingDownloads:
         while not hop.answer.content.at_eof():
             self._check()
             body += await hop.chunk()
+        if noted(part.path):
+            await in_thread(discard, part.path)
         part.hold(bytes(body), length, told[2])
         self._inc("bytes", part.size)
         _refuse_cut(hop, part)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from civitai_crawler.exceptions import CivitaiError
-from civitai_crawler.handlers.partfile import write_whole
+from civitai_crawler.handlers.partfile import discard, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +44,11 @@ class Arrival:
     """All of them, if they are not written yet."""
     media: Media
     """What they are going to be; ``verified`` is not known yet."""
-    inspect: Callable[[Path], str | None]
-    """Blocking: gives ``verified``; raises SpoiledError, NotTheFileError, or LargeError."""
+    inspect: Callable[[Path, bytes | None], str | None]
+    """Blocking, of the file and what of it is in memory: gives ``verified``.
+
+    Raises SpoiledError, NotTheFileError, or LargeError.
+    """
     inspect_large: Callable[[Path], str | None] | None = None
     """The same for what raised LargeError."""
 
@@ -67,9 +70,11 @@ class Arrival:
     def _settle(self, put: Callable[[], None] | None) -> str | None:
         if self.body is not None:
             write_whole(self.part, self.body)
-        verified = self.inspect(self.part)
+        verified = self.inspect(self.part, self.body)
         if put is not None:
             put()
+            if self.body is None:
+                discard(self.part)
         return verified
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from io import BytesIO
+from typing import TYPE_CHECKING
 
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
-from scrapy.pipelines.images import ImagesPipeline
 
 from civitai_crawler.api import links
 from civitai_crawler.items import Image
@@ -20,10 +20,6 @@ from civitai_crawler.pipelines.sniff import sniff
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from scrapy import Request
-    from scrapy.http import Response
-    from scrapy.pipelines.media import MediaPipeline
 
     from civitai_crawler.handlers.streaming import Streamed
     from civitai_crawler.ledger import Media
@@ -51,7 +47,7 @@ BROKEN = (OSError, SyntaxError)
 TOO_MUCH = (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning, ValueError)
 
 
-class OriginalImagesPipeline(StreamedMediaPipeline, ImagesPipeline):
+class OriginalImagesPipeline(StreamedMediaPipeline):
     """Fetches the original of every :class:`Image`; on when CIVITAI_DOWNLOAD lists ``images``.
 
     Scrapy's pipeline makes a JPEG of everything, and the prompt inside a PNG is lost; here no byte
@@ -72,17 +68,9 @@ class OriginalImagesPipeline(StreamedMediaPipeline, ImagesPipeline):
         base = links.media_base(item.url or "") or self.crawler.settings["CIVITAI_MEDIA_URL"]
         return links.media_forms(base, uuid, item.type)
 
-    def file_path(
-        self,
-        request: Request,
-        response: Response | None = None,
-        info: MediaPipeline.SpiderInfo | None = None,
-        *,
-        item: Any = None,
-    ) -> str:
+    def file_path(self, item: Image, kind: Kind, sha256: str) -> str:
         """Name by id; the extension follows the first bytes, never the address."""
-        streamed = response.meta["civitai_streamed"] if response is not None else None
-        return image_path(item, sniff(streamed.head).ext if streamed else "part")
+        return image_path(item, kind.ext)
 
     def look(self, item: Image, streamed: Streamed) -> Kind:
         kind = sniff(streamed.head)
@@ -93,9 +81,13 @@ class OriginalImagesPipeline(StreamedMediaPipeline, ImagesPipeline):
         logger.debug("Original of image %d: %s, %d bytes", item.id, kind.mime, streamed.size)
         return kind
 
-    def inspect(self, item: Image, kind: Kind, media: Media, file: Path) -> None:
+    def inspect(
+        self, item: Image, kind: Kind, media: Media, file: Path, body: bytes | None
+    ) -> None:
         """Decode a still; large ones one by one, however many have arrived."""
-        if kind.family == "image" and not check_still(file, kind, SMALL_PIXELS):
+        if kind.family != "image":
+            return
+        if not check_still(file if body is None else BytesIO(body), kind, SMALL_PIXELS):
             raise LargeError
 
     def inspect_large(self, kind: Kind, file: Path) -> None:
@@ -106,7 +98,7 @@ class OriginalImagesPipeline(StreamedMediaPipeline, ImagesPipeline):
         item.sha256, item.content_type = media.sha256, media.content_type
 
 
-def check_still(file: Path, kind: Kind, at_most: int = MAX_PIXELS) -> bool:
+def check_still(file: Path | BytesIO, kind: Kind, at_most: int = MAX_PIXELS) -> bool:
     """Decode a still image (blocking); tell whether it has no more than *at_most* pixels.
 
     A larger one is not decoded. Raises SpoiledError for a cut or broken one. What Pillow will not

@@ -92,10 +92,10 @@ class Keeper:
             verified, is_there = await arrival.settle(at_once)
             media = replace(media, verified=verified)
             how = None if alone else await self._share(archive, item_id, media, part, copy=False)
-            if how is not None:
-                await asyncio.to_thread(discard, part)
-            elif not is_there:
+            if how is None and not is_there:
                 await run(store, put)
+            if not is_there:
+                await asyncio.to_thread(discard, part)
             self._ledger.record_media(self._kind, item_id, media)
         return how or "stored", media
 

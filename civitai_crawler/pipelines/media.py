@@ -1,25 +1,25 @@
 """What both media pipelines share: one item, several addresses, one checked file in its place.
 
-Scrapy's own pipelines take the body from memory, try an address once, log a traceback for every
-failure and keep each result for the whole crawl. Here the bytes are already on disk when they are
-looked at, a wrong answer leads to the next address, a refusal becomes a record, and no result
-is kept.
+Scrapy's own media pipelines take the body from memory, try an address once, log a traceback for
+every failure, keep each result for the whole crawl, and give one file to all items that name its
+address. Here the bytes are already on disk or few when they are looked at, a wrong answer leads to
+the next address, a refusal becomes a record, and each item gets a file of its own. None of their
+steps would be left, so these are pipelines of their own, with Scrapy's names where they mean the
+same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from scrapy import Request
 from scrapy.exceptions import DownloadCancelledError, NotConfigured
 from scrapy.http.request import NO_CALLBACK
-from scrapy.pipelines.files import FilesPipeline
-from scrapy.utils.defer import deferred_from_coro
 
 from civitai_crawler.exceptions import CivitaiError, UnfinishedError, UsageError
 from civitai_crawler.handlers.pacing import Pacer
@@ -40,7 +40,6 @@ from civitai_crawler.pipelines.failures import (
     running_engine,
 )
 from civitai_crawler.pipelines.keeping import Keeper
-from civitai_crawler.pipelines.outcomes import Forgetful, media_info
 from civitai_crawler.pipelines.trouble import end_crawl
 from civitai_crawler.stores import StoreError
 
@@ -48,22 +47,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
-    from scrapy import Spider
     from scrapy.crawler import Crawler
-    from scrapy.http import Response
-    from scrapy.pipelines.media import FileInfo, FileInfoOrError, MediaPipeline
-    from twisted.internet.defer import Deferred
-    from twisted.python.failure import Failure
 
     from civitai_crawler.handlers.streaming import Streamed
     from civitai_crawler.items import Image, ModelFile
-    from civitai_crawler.pipelines.outcomes import MediaInfo
     from civitai_crawler.pipelines.sniff import Kind
 
 logger = logging.getLogger(__name__)
 
 
-class StreamedMediaPipeline(FilesPipeline):
+class StreamedMediaPipeline(ABC):
     """Base of the media pipelines; a subclass says what it fetches, whence, and how it checks."""
 
     #: The items that are looked at; all others pass.
@@ -77,6 +70,9 @@ class StreamedMediaPipeline(FilesPipeline):
     route: ClassVar[str]
     slot: ClassVar[str]
 
+    def __init__(self, crawler: Crawler) -> None:
+        self.crawler = crawler
+
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         if cls.word not in crawler.settings.getlist("CIVITAI_DOWNLOAD"):
@@ -84,9 +80,10 @@ class StreamedMediaPipeline(FilesPipeline):
         if crawler.settings.getbool("CIVITAI_DRY_RUN"):
             raise NotConfigured  # PlanPipeline counts what would be fetched
         try:
-            return cls(crawler.settings["CIVITAI_ARCHIVE"], crawler=crawler)
-        except OSError as error:  # Scrapy makes the folder
+            Path(crawler.settings["CIVITAI_ARCHIVE"]).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
             raise UsageError(f"CIVITAI_ARCHIVE cannot be used: {error}.") from error
+        return cls(crawler)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -96,23 +93,26 @@ class StreamedMediaPipeline(FilesPipeline):
     def keeper(self) -> Keeper:
         return Keeper(self.crawler, self.kind, self.word)
 
-    def open_spider(self, spider: Spider | None = None) -> None:
-        super().open_spider()
-        self.spiderinfo.downloaded = Forgetful()
-
     @abstractmethod
     def sources(self, item: Any) -> Sequence[str]:
         """Return the addresses of the item's bytes in the order of tries."""
+
+    @abstractmethod
+    def file_path(self, item: Any, kind: Kind, sha256: str) -> str:
+        """Return the path in the archive (POSIX) that what has arrived should get."""
 
     @abstractmethod
     def look(self, item: Any, streamed: Streamed) -> Kind:
         """Return what arrived by its first bytes; raise NotTheFileError."""
 
     @abstractmethod
-    def inspect(self, item: Any, kind: Kind, media: Media, file: Path) -> str | None:
-        """Look at all of *file* (blocking) and return what proves it; *media* is its size and hash.
+    def inspect(
+        self, item: Any, kind: Kind, media: Media, file: Path, body: bytes | None
+    ) -> str | None:
+        """Look at all of *file* (blocking) and return what proves it.
 
-        Raises NotTheFileError, SpoiledError, or LargeError for :meth:`inspect_large`.
+        *media* tells its size and hash, *body* is what lies in it if that is in memory. Raises
+        NotTheFileError, SpoiledError, or LargeError for :meth:`inspect_large`.
         """
 
     def inspect_large(self, kind: Kind, file: Path) -> str | None:
@@ -127,36 +127,80 @@ class StreamedMediaPipeline(FilesPipeline):
         """Tell whether the item's file is to be fetched."""
         return True
 
-    def get_media_requests(self, item: Any, info: MediaPipeline.SpiderInfo) -> list[Request]:
-        if not isinstance(item, self.record):
-            return []
-        if not self.is_wanted(item):
-            self.count("filtered")
-            return []
-        sources = self.sources(item)
-        if not sources:
-            self._settle(item, no_address())
-        return [self._request(item, url) for url in sources[:1]]
+    async def process_item(self, item: Any) -> Any:
+        """Complete an item by its file; raises UnfinishedError when the crawl ends before."""
+        if isinstance(item, self.record):
+            if self.is_wanted(item):
+                self._settle(item, await self._obtain(item))
+            else:
+                self.count("filtered")
+        return item
 
-    def media_to_download(
-        self, request: Request, info: MediaPipeline.SpiderInfo, *, item: Any = None
-    ) -> Deferred[FileInfo | None]:
-        """Answer with the result, so that Scrapy's own single try never comes to pass."""
-        return deferred_from_coro(self._obtain(request, info, item))
+    async def _obtain(self, item: Any) -> Media | CivitaiError:
+        try:
+            held = await self.held(item)
+            if held is None:
+                return await self.fetch(item)
+        except (RefusedError, UnfinishedError) as error:
+            return error
+        except (OSError, StoreError) as error:
+            return end_crawl(self.crawler, error)
+        self.ledger.record_media(self.kind, item.id, held)
+        self.count("present")
+        return held
 
-    async def media_downloaded(
-        self,
-        response: Response,
-        request: Request,
-        info: MediaPipeline.SpiderInfo,
-        *,
-        item: Any = None,
-    ) -> FileInfo:
+    async def held(self, item: Any) -> Media | None:
+        """Return the item's file when an earlier run left it; its size is enough of a proof."""
+        return await self.keeper.held(self.folder(item), item.id)
+
+    async def fetch(self, item: Any) -> Media:
+        """Try one address after the other; the most telling refusal is raised in the end."""
+        told: RefusedError | None = None
+        for url in self.sources(item):
+            try:
+                return await self._fetch_from(url, item)
+            except RefusedError as refused:
+                if not isinstance(told, NotTheFileError):
+                    told = refused
+                if not refused.elsewhere:
+                    break
+        raise told or no_address()
+
+    async def _fetch_from(self, url: str, item: Any) -> Media:
+        """Try one address; spoiled bytes are fetched once more from zero, then kept as evidence."""
+        try:
+            return await self.transfer(url, item)
+        except SpoiledError:
+            self.count("spoiled")
+            await asyncio.to_thread(discard, self.part(item))
+        try:
+            return await self.transfer(url, item)
+        except SpoiledError:
+            await asyncio.to_thread(shelf.place, self.part(item), self.quarantine(item))
+            raise
+
+    async def transfer(self, url: str, item: Any) -> Media:
+        """Download and store; raises RefusedError, UnfinishedError, OSError or StoreError."""
+        request = self._request(item, url)
+        try:
+            response = await running_engine(self.crawler).download_async(request)
+        except (DownloadCancelledError, *EXPECTED_ERRORS) as error:
+            # A crawl that ends refuses everything: that says nothing about this file.
+            if isinstance(error, DownloadCancelledError) or Pacer.of(self.crawler).stopping():
+                raise UnfinishedError("The crawl ended during the download.") from None
+            raise refusal(error) from None
         streamed: Streamed | None = response.meta.get("civitai_streamed")
-        if streamed is None:
-            raise not_streamed(response.status)
+        try:
+            if streamed is None:
+                raise not_streamed(response.status)
+            return await self._store(item, streamed)
+        except NotTheFileError:
+            await asyncio.to_thread(discard, self.part(item))
+            raise
+
+    async def _store(self, item: Any, streamed: Streamed) -> Media:
         kind = self.look(item, streamed)
-        wanted = self.file_path(request, response, info, item=item)
+        wanted = self.file_path(item, kind, streamed.sha256)
         path = self.ledger.claim_path(self.kind, item.id, wanted)
         arrival = self.arrival(item, streamed, kind, path)
         try:
@@ -168,7 +212,7 @@ class StreamedMediaPipeline(FilesPipeline):
         if how != "stored":
             self.count(how)
         self.count("bytes", media.size - streamed.resumed_from)
-        return media_info(request.url, "downloaded", media)
+        return media
 
     def arrival(self, item: Any, streamed: Streamed, kind: Kind, path: str) -> Arrival:
         """Put together what has arrived and how it is inspected."""
@@ -180,75 +224,6 @@ class StreamedMediaPipeline(FilesPipeline):
             partial(self.inspect, item, kind, media),
             partial(self.inspect_large, kind),
         )
-
-    def item_completed(
-        self, results: list[FileInfoOrError], item: Any, info: MediaPipeline.SpiderInfo
-    ) -> Any:
-        for ok, result in results:
-            if not ok:
-                cast("Failure", result).raiseException()  # a bug, already in the log
-            self._settle(item, cast("MediaInfo", result)["outcome"])
-        return item
-
-    async def _obtain(
-        self, request: Request, info: MediaPipeline.SpiderInfo, item: Any
-    ) -> FileInfo | None:
-        try:
-            held = await self.held(item)
-            if held is not None:
-                self.ledger.record_media(self.kind, item.id, held)
-                self.count("present")
-                return media_info(request.url, "uptodate", held)
-            return await self.fetch(item, info)
-        except (RefusedError, UnfinishedError) as error:
-            return media_info(request.url, "failed", error)
-        except (OSError, StoreError) as error:
-            return media_info(request.url, "failed", end_crawl(self.crawler, error))
-
-    async def held(self, item: Any) -> Media | None:
-        """Return the item's file when an earlier run left it; its size is enough of a proof."""
-        return await self.keeper.held(self.folder(item), item.id)
-
-    async def fetch(self, item: Any, info: MediaPipeline.SpiderInfo) -> FileInfo:
-        """Try one address after the other; the most telling refusal is raised in the end."""
-        told: RefusedError | None = None
-        for url in self.sources(item):
-            try:
-                return await self._fetch_from(url, item, info)
-            except RefusedError as refused:
-                if not isinstance(told, NotTheFileError):
-                    told = refused
-                if not refused.elsewhere:
-                    break
-        raise told or no_address()
-
-    async def _fetch_from(self, url: str, item: Any, info: MediaPipeline.SpiderInfo) -> FileInfo:
-        """Try one address; spoiled bytes are fetched once more from zero, then kept as evidence."""
-        try:
-            return await self._transfer(url, item, info)
-        except SpoiledError:
-            self.count("spoiled")
-            await asyncio.to_thread(discard, self.part(item))
-        try:
-            return await self._transfer(url, item, info)
-        except SpoiledError:
-            await asyncio.to_thread(shelf.place, self.part(item), self.quarantine(item))
-            raise
-
-    async def _transfer(self, url: str, item: Any, info: MediaPipeline.SpiderInfo) -> FileInfo:
-        request = self._request(item, url)
-        try:
-            response = await running_engine(self.crawler).download_async(request)
-        except (DownloadCancelledError, *EXPECTED_ERRORS) as error:
-            # A crawl that ends refuses everything: that says nothing about this file.
-            if isinstance(error, DownloadCancelledError) or Pacer.of(self.crawler).stopping():
-                raise UnfinishedError("The crawl ended during the download.") from None
-            raise refusal(error) from None
-        try:
-            return await self.media_downloaded(response, request, info, item=item)
-        except NotTheFileError:
-            await asyncio.to_thread(discard, self.part(item))
-            raise
 
     def _settle(self, item: Any, outcome: Media | CivitaiError) -> None:
         if isinstance(outcome, Media):

@@ -7,10 +7,8 @@ import logging
 from dataclasses import replace
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
-
-from scrapy.pipelines.files import FilesPipeline
 
 from civitai_crawler.api import endpoints
 from civitai_crawler.exceptions import UnfinishedError
@@ -20,16 +18,11 @@ from civitai_crawler.pipelines.failures import RefusedError, SpoiledError
 from civitai_crawler.pipelines.filters import FileFilter
 from civitai_crawler.pipelines.media import StreamedMediaPipeline
 from civitai_crawler.pipelines.names import file_name, model_file_path
-from civitai_crawler.pipelines.outcomes import media_info
 from civitai_crawler.pipelines.sniff import sniff
 from civitai_crawler.pipelines.verification import proof, published_sha256, verify
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from scrapy import Request
-    from scrapy.http import Response
-    from scrapy.pipelines.media import FileInfo, MediaPipeline
 
     from civitai_crawler.handlers.streaming import Streamed
     from civitai_crawler.ledger import Media
@@ -38,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class ModelFilesPipeline(StreamedMediaPipeline, FilesPipeline):
+class ModelFilesPipeline(StreamedMediaPipeline):
     """Fetches the file of every :class:`ModelFile`; on when CIVITAI_DOWNLOAD lists ``files``."""
 
     record = ModelFile
@@ -66,39 +59,31 @@ class ModelFilesPipeline(StreamedMediaPipeline, FilesPipeline):
             paths.append(printed)
         return [base + path for path in paths]
 
-    def file_path(
-        self,
-        request: Request,
-        response: Response | None = None,
-        info: MediaPipeline.SpiderInfo | None = None,
-        *,
-        item: Any = None,
-    ) -> str:
+    def file_path(self, item: ModelFile, kind: Kind, sha256: str) -> str:
         """Place a file; one that was published in place of a held one goes beside it."""
-        streamed = response.meta["civitai_streamed"] if response is not None else None
-        return self._wanted_path(item, streamed.sha256 if streamed else None)
+        return self._wanted_path(item, sha256)
 
-    def _wanted_path(self, item: ModelFile, sha256: str | None) -> str:
+    def _wanted_path(self, item: ModelFile, sha256: str) -> str:
         path = model_file_path(item)
         held = self.ledger.media(self.kind, item.id)
-        if held is None or sha256 is None or sha256 == held.sha256:
+        if held is None or sha256 == held.sha256:
             return path
         place = PurePosixPath(path)
         return str(place.with_name(f"{place.stem} [{sha256[:10]}]{place.suffix}"))
 
-    async def fetch(self, item: ModelFile, info: MediaPipeline.SpiderInfo) -> FileInfo:
+    async def fetch(self, item: ModelFile) -> Media:
         """Fetch the file, unless another item has brought the same bytes."""
         sha256 = published_sha256(item)
         if sha256 is None:
-            return await super().fetch(item, info)
+            return await super().fetch(item)
         async with self.keeper.turn(sha256):
             wanted = self._wanted_path(item, sha256)
             shared = await self.keeper.share(self.folder(item), item.id, wanted, sha256)
             if shared is None:
-                return await super().fetch(item, info)
+                return await super().fetch(item)
         how, media = shared
         self.count(how)
-        return media_info("", "uptodate", media)
+        return media
 
     def quarantine(self, item: ModelFile) -> Path:
         name = file_name(item.name, "file", max_bytes=150)
@@ -132,7 +117,9 @@ class ModelFilesPipeline(StreamedMediaPipeline, FilesPipeline):
     def look(self, item: ModelFile, streamed: Streamed) -> Kind:
         return sniff(streamed.head)
 
-    def inspect(self, item: ModelFile, kind: Kind, media: Media, file: Path) -> str:
+    def inspect(
+        self, item: ModelFile, kind: Kind, media: Media, file: Path, body: bytes | None
+    ) -> str:
         return verify(item, kind, media.size, media.sha256, file, self._keep_on)
 
     def _keep_on(self) -> None:
@@ -140,30 +127,17 @@ class ModelFilesPipeline(StreamedMediaPipeline, FilesPipeline):
         if Pacer.of(self.crawler).stopping():
             raise UnfinishedError("The crawl ended while a file was checked.")
 
-    async def _transfer(
-        self, url: str, item: ModelFile, info: MediaPipeline.SpiderInfo
-    ) -> FileInfo:
+    async def transfer(self, url: str, item: ModelFile) -> Media:
         """Leave files to the next run once the quota is used up; all else goes on."""
         if self._pause is not None:
             raise RefusedError("quota", f"{self._pause.message} Left to the next run.")
         try:
-            return await super()._transfer(url, item, info)
+            stored = await super().transfer(url, item)
         except RefusedError as refused:
             if refused.reason == "quota":
                 self._pause = refused
             raise
-
-    async def media_downloaded(
-        self,
-        response: Response,
-        request: Request,
-        info: MediaPipeline.SpiderInfo,
-        *,
-        item: Any = None,
-    ) -> FileInfo:
-        stored = await super().media_downloaded(response, request, info, item=item)
-        streamed: Streamed = response.meta["civitai_streamed"]
-        logger.info("Stored %s (%.1f MiB)", stored["path"], streamed.size / 2**20)
+        logger.info("Stored %s (%.1f MiB)", stored.path, stored.size / 2**20)
         return stored
 
     def fill(self, item: ModelFile, media: Media) -> None:

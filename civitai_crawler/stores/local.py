@@ -10,7 +10,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from civitai_crawler.handlers.partfile import SPARE, keep
+from civitai_crawler.handlers.partfile import SPARE, move
 from civitai_crawler.stores.base import Found, Reading
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ class LocalStore:
     def put(self, part: Path, media: Media, check: Callable[[], None]) -> None:
         target = self.folder / media.path
         try:
-            keep(part, target)
+            move(part, target)
         except FileNotFoundError:
             target.parent.mkdir(parents=True, exist_ok=True)
-            keep(part, target)
+            move(part, target)
 
     def share(
         self, held: Media, media: Media, aside: Path, check: Callable[[], None], *, copy: bool
