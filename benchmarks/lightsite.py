@@ -33,6 +33,7 @@ class LightSite:
         self.answers: dict[str, Callable[[Any], Any]] = {
             "user.getCreator": lambda _: {"id": 7, "username": NAME, "createdAt": None},
             "userProfile.overview": lambda _: {"imageCount": images, "videoCount": 0},
+            "model.getAll": lambda _: {"items": [], "nextCursor": None},
             "post.getInfinite": self.post_page,
             "image.getInfinite": self.image_page,
             "image.getGenerationData": lambda given: self.generation(given["id"]),

@@ -58,6 +58,8 @@ SPIDER_MIDDLEWARES = {
     "civitai_crawler.ledger.tracking.LedgerMiddleware": 10,
     "civitai_crawler.middlewares.stamp.StampMiddleware": 500,
     "scrapy.spidermiddlewares.depth.DepthMiddleware": None,  # default 900: depth says nothing here
+    # Default 1000: it would look at every item, and our spiders hand on no meta of a response.
+    "scrapy.spidermiddlewares.metacopy.MetaCopyDetectionMiddleware": None,
     # Default 50: BackoffMiddleware has judged every status, what it lets through is for the spider.
     "scrapy.spidermiddlewares.httperror.HttpErrorMiddleware": None,
 }

@@ -100,7 +100,8 @@ def test_whether_both_agree(meta, other, provenance):
 
 @pytest.fixture
 def pipeline(tmp_path):
-    crawler = get_crawler(settings_dict={"CIVITAI_ARCHIVE": str(tmp_path)})
+    given = {"CIVITAI_ARCHIVE": str(tmp_path), "CIVITAI_DOWNLOAD": ["images"]}
+    crawler = get_crawler(settings_dict=given)
     return EmbeddedPipeline.from_crawler(crawler)
 
 

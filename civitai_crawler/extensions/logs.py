@@ -10,18 +10,27 @@ from scrapy.logformatter import LogFormatter
 from civitai_crawler.exceptions import UnfinishedError
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from scrapy import Spider
+    from scrapy.crawler import Crawler
     from scrapy.http import Response
     from scrapy.logformatter import LogFormatterResult
     from twisted.python.failure import Failure
 
 
-#: Where Scrapy's lines about items go.
-_SCRAPER = logging.getLogger("scrapy.core.scraper")
-
-
 class QuietLogFormatter(LogFormatter):
     """Names an item by its class and id instead of printing it; dropping one is no warning."""
+
+    def __init__(self, *, lists_items: bool = True) -> None:
+        super().__init__()
+        self._lists_items = lists_items
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        # Making a line takes as long as storing the item, also for a log that leaves it out.
+        level = logging.getLevelName(str(crawler.settings["LOG_LEVEL"]).upper())
+        return cls(lists_items=not isinstance(level, int) or level <= logging.DEBUG)
 
     def crawled(  # type: ignore[override]  # None is documented: no line
         self, request: Any, response: Response, spider: Spider
@@ -33,7 +42,7 @@ class QuietLogFormatter(LogFormatter):
     def scraped(  # type: ignore[override]  # None is documented: no line
         self, item: Any, response: Response | Failure | None, spider: Spider
     ) -> LogFormatterResult | None:
-        if not _SCRAPER.isEnabledFor(logging.DEBUG):
+        if not self._lists_items:
             return None
         return {"level": logging.DEBUG, "msg": "Kept %(item)s", "args": {"item": _name(item)}}
 

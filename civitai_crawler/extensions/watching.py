@@ -16,8 +16,8 @@ from scrapy import signals
 from civitai_crawler.extensions.standing import Arriving, Share, Standing
 from civitai_crawler.handlers.pacing import Pacer
 from civitai_crawler.handlers.partfile import side
-from civitai_crawler.items import Failure
 from civitai_crawler.ledger import Ledger, outlook
+from civitai_crawler.ledger.tracking import FAILURES
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -44,7 +44,6 @@ class Watch:
         self._pacer = Pacer.of(crawler)
         #: Parts under way, with their size when they were begun, and their full size once known.
         self._parts: dict[str, tuple[int, int | None]] = {}
-        self._failures = 0
         self._samples: deque[tuple[float, int, int]] = deque()
         self._before: dict[str, int] = {}
         self._outlook = outlook.Outlook()
@@ -52,7 +51,6 @@ class Watch:
         for handler, signal in (
             (self.download_begins, signals.request_reached_downloader),
             (self.download_ends, signals.request_left_downloader),
-            (self.item_scraped, signals.item_scraped),
         ):
             crawler.signals.connect(handler, signal)
 
@@ -66,9 +64,6 @@ class Watch:
 
     def download_ends(self, request: Request) -> None:
         self._parts.pop(request.meta.get("civitai_stream", ""), None)
-
-    def item_scraped(self, item: Any) -> None:
-        self._failures += isinstance(item, Failure)
 
     def look(self) -> Standing:
         """Tell where the crawl stands now; takes well below a millisecond."""
@@ -93,7 +88,7 @@ class Watch:
             bytes=received,
             speed=speed,
             arriving=arriving,
-            failures=self._failures,
+            failures=self._stat(FAILURES),
             pending=len(queue) + len(queue.open),
             seconds=self._seconds(speed, under_way),
         )

@@ -16,7 +16,7 @@ from scrapy.utils.asyncgen import as_async_generator
 from scrapy.utils.spider import iterate_spider_output
 
 from civitai_crawler.exceptions import UnfinishedError
-from civitai_crawler.items import Record
+from civitai_crawler.items import Failure, Record
 from civitai_crawler.ledger.changes import digest
 from civitai_crawler.ledger.store import Ledger
 from civitai_crawler.ledger.underway import PARENTS, RepeatedItem, key_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from scrapy.crawler import Crawler
     from scrapy.http import Response
-    from twisted.python.failure import Failure
+    from twisted.python.failure import Failure as TwistedFailure
 
     from civitai_crawler.ledger.queue import Row
     from civitai_crawler.ledger.underway import UnderWay
@@ -73,6 +73,10 @@ def _child(request: Request, row: Row) -> Request:
     return request
 
 
+#: Stat: failure records of this run. One receiver of Scrapy's signal less than counting elsewhere.
+FAILURES = "civitai/failures"
+
+
 class LedgerMiddleware:
     """Spider middleware, nearest to the engine, so that it sees what is really handed over."""
 
@@ -92,7 +96,7 @@ class LedgerMiddleware:
             crawler.signals.connect(handler, signal)
         return middleware
 
-    def _row(self, response: Response | Failure | None) -> Row | None:
+    def _row(self, response: Response | TwistedFailure | None) -> Row | None:
         meta = getattr(getattr(response, "request", None), "meta", {})
         return self.ledger.queue.open.get(meta.get("civitai_row", 0))
 
@@ -138,6 +142,8 @@ class LedgerMiddleware:
 
     def _note(self, item: Any) -> None:
         kind, number = key_of(item)
+        if isinstance(item, Failure):
+            self.crawler.stats.inc_value(FAILURES)
         if not isinstance(item, Record) and ItemAdapter.is_item(item):
             number = ItemAdapter(item).get("id")
         if number is not None:
@@ -147,12 +153,12 @@ class LedgerMiddleware:
     def item_dropped(self, item: Any, response: Response | None, exception: BaseException) -> None:
         self._item_left(item, response, repeated=isinstance(exception, RepeatedItem))
 
-    def item_error(self, item: Any, response: Response | None, failure: Failure) -> None:
+    def item_error(self, item: Any, response: Response | None, failure: TwistedFailure) -> None:
         unfinished = isinstance(failure.value, UnfinishedError)
         error = f"item: {type(failure.value).__name__}"
         self._item_left(item, response, error, unfinished=unfinished)
 
-    def spider_error(self, failure: Failure, response: Response | None) -> None:
+    def spider_error(self, failure: TwistedFailure, response: Response | None) -> None:
         if row := self._row(response):
             row.exhausted = True
             row.error = row.error or f"callback: {type(failure.value).__name__}"

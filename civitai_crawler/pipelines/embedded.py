@@ -55,6 +55,7 @@ class EmbeddedPipeline:
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
         self._ledger = Ledger.of(crawler)
+        self._downloads = "images" in crawler.settings.getlist("CIVITAI_DOWNLOAD")
         self._turns = asyncio.Semaphore(_AT_ONCE)
         #: Images under way: whether each was finished, for good or ill.
         self._coming: dict[int, tuple[Image, asyncio.Future[bool]]] = {}
@@ -62,12 +63,14 @@ class EmbeddedPipeline:
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         pipeline = cls(crawler)
+        if not pipeline._downloads:
+            return pipeline  # no original is on its way
         for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
             crawler.signals.connect(pipeline.item_left, signal)
         return pipeline
 
     async def process_item(self, item: Any) -> Any:
-        if isinstance(item, Image):
+        if isinstance(item, Image) and self._downloads:
             arrived = asyncio.get_running_loop().create_future()
             self._coming.setdefault(item.id, (item, arrived))
         elif isinstance(item, GenerationData):
@@ -105,9 +108,8 @@ class EmbeddedPipeline:
         return read or any(not row.passed for row in rows)
 
     def _is_awaited(self, image_id: int) -> bool:
-        downloads = "images" in self._crawler.settings.getlist("CIVITAI_DOWNLOAD")
         listed = getattr(self._crawler.spider, "wants_images", False)
-        return downloads and listed and not self._ledger.has_item("Image", image_id)
+        return self._downloads and listed and not self._ledger.has_item("Image", image_id)
 
     async def _look(self, item: GenerationData) -> None:
         media = self._ledger.media("image", item.id)

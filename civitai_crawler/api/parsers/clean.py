@@ -8,6 +8,8 @@ import re
 from typing import Any
 
 _MAX_DEPTH = 100
+#: Types whose values are as they should be; looked at first, for most values are of one.
+_SAFE = frozenset({int, bool, type(None)})
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
 _SECRET = re.compile(r"(?:^|[?&])(?:token|x-amz-[a-z-]+)=", re.IGNORECASE)
 
@@ -28,8 +30,11 @@ def json_safe(value: Any, depth: int = 0) -> Any:
     if depth >= _MAX_DEPTH:
         return _flattened(value)
     if isinstance(value, list):
-        return [json_safe(entry, depth + 1) for entry in value]
-    return {_text(str(key)): json_safe(entry, depth + 1) for key, entry in value.items()}
+        return [entry if type(entry) in _SAFE else json_safe(entry, depth + 1) for entry in value]
+    return {
+        _text(str(key)): entry if type(entry) in _SAFE else json_safe(entry, depth + 1)
+        for key, entry in value.items()
+    }
 
 
 def plain_url(url: str) -> str:
@@ -65,6 +70,8 @@ def _bare_files(value: Any) -> Any:
 def _text(value: str) -> str:
     if not value.isascii():
         value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if value[:4].lower() != "http":  # told sooner than by the pattern
+        return value
     return plain_url(value) if _URL.fullmatch(value) else value
 
 
