@@ -36,6 +36,7 @@ SIZES = (200, 2_000, 4_000)
 #: Scrapy's own pipeline holds a whole file in memory: larger ones are left out, and one round of it
 #: says enough.
 STOCK_SIZE = 2_000 * MB
+STOCK = "Scrapy's ImagesPipeline (re-encodes)"
 OURS, CURL, PIPED = "ours, SHA256", "curl -o (no hash)", "curl | tee | sha256sum"
 #: Seconds after which one measurement is given up.
 LIMIT = 180
@@ -147,7 +148,7 @@ def against(figures: list[Figure | None], base: list[Figure | None]) -> str:
     pairs = [(one, other) for one, other in zip(figures, base, strict=False) if one and other]
     if not pairs:
         return ""
-    return f"{median(one.seconds / other.seconds for one, other in pairs):>6.1f}x"
+    return f"{median(one.seconds / other.seconds for one, other in pairs):>6.2f}x"
 
 
 def ways(address: str, target: Path, size: int, *, first: bool) -> dict[str, list[str]]:
@@ -173,19 +174,25 @@ def row(figure: Figure | None) -> str:
     return f"{figure.seconds:>8.2f}{figure.cpu:>8.2f}{figure.peak / MB:>9.0f}"
 
 
-def images(folder: Path, url: str, count: int) -> None:
-    """Measure many small originals."""
-    print(f"\n{'images':>8}  {'how':<37}{COLUMNS}{'a second':>10}")
-    for name, way in (
-        ("ours: checked, hashed, ledger", "our-images"),
-        ("Scrapy's FilesPipeline", "stock-files"),
-        ("Scrapy's ImagesPipeline (re-encodes)", "stock-images"),
-    ):
-        target = folder / "images"
-        figure = worker(way, url, str(target), str(count))
+def images(folder: Path, url: str, count: int, rounds: int) -> None:
+    """Measure many small originals, all ways in turn, round by round."""
+    print(f"\n{'images':>8}  {'how':<37}{COLUMNS}{'a second':>10}{'rate':>7}")
+    ways = {
+        STOCK: "stock-images",
+        "Scrapy's FilesPipeline": "stock-files",
+        "ours: checked, hashed, ledger": "our-images",
+    }
+    found: dict[str, list[Figure | None]] = {name: [] for name in ways}
+    target = folder / "images"
+    for _ in range(rounds):
+        for name, way in ways.items():
+            found[name].append(worker(way, url, str(target), str(count)))
+            remove(target)
+    for name, figures in found.items():
+        figure = middle(figures)
         rate = f"{count / figure.seconds:>10.0f}" if figure else ""
-        print(f"{count:>8}  {name:<37}{row(figure)}{rate}", flush=True)
-        remove(target)
+        ratio = against(found[STOCK], figures)
+        print(f"{count:>8}  {name:<37}{row(figure)}{rate}{ratio}", flush=True)
 
 
 def remove(target: Path) -> None:
@@ -205,7 +212,7 @@ def place(needed: int) -> str | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3, help="of files (default: 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each (default: 3)")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="of files, in MB")
     parser.add_argument("--images", type=int, default=2000, help="small files (default: 2000)")
     options = parser.parse_args()
@@ -215,7 +222,7 @@ def main() -> None:
         with server(folder) as url:
             print(f"Loopback, {os.cpu_count()} cores, files in {folder.parent}\n")
             files(folder, url, sizes, options.rounds)
-            images(folder, url, options.images)
+            images(folder, url, options.images, options.rounds)
 
 
 if __name__ == "__main__":

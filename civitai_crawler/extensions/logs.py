@@ -22,27 +22,28 @@ if TYPE_CHECKING:
 class QuietLogFormatter(LogFormatter):
     """Names an item by its class and id instead of printing it; dropping one is no warning."""
 
-    def __init__(self, *, lists_items: bool = True) -> None:
+    def __init__(self, *, details: bool = True) -> None:
         super().__init__()
-        self._lists_items = lists_items
+        self._details = details
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         # Making a line takes as long as storing the item, also for a log that leaves it out.
         level = logging.getLevelName(str(crawler.settings["LOG_LEVEL"]).upper())
-        return cls(lists_items=not isinstance(level, int) or level <= logging.DEBUG)
+        return cls(details=not isinstance(level, int) or level <= logging.DEBUG)
 
     def crawled(  # type: ignore[override]  # None is documented: no line
         self, request: Any, response: Response, spider: Spider
     ) -> LogFormatterResult | None:
-        if not request.url.startswith("http"):
-            return None  # a step of our own asked nobody
+        # A step of our own asked nobody.
+        if not self._details or not request.url.startswith("http"):
+            return None
         return super().crawled(request, response, spider)
 
     def scraped(  # type: ignore[override]  # None is documented: no line
         self, item: Any, response: Response | Failure | None, spider: Spider
     ) -> LogFormatterResult | None:
-        if not self._lists_items:
+        if not self._details:
             return None
         return {"level": logging.DEBUG, "msg": "Kept %(item)s", "args": {"item": _name(item)}}
 

@@ -50,15 +50,15 @@ def noted(part: Path) -> bool:
 
 def keep(part: Path, target: Path) -> None:
     """Turn a complete part into *target*, durably; the JSON beside it goes."""
-    move(part, target)
+    part.replace(target)
+    fix(target.parent)
     side(part).unlink(missing_ok=True)
 
 
-def move(part: Path, target: Path) -> None:
-    """Turn a complete part into *target*, durably."""
-    part.replace(target)
+def fix(place: Path) -> None:
+    """Make the names in a folder durable, where the system knows how."""
     if os.name == "posix":
-        folder = os.open(target.parent, os.O_RDONLY)
+        folder = os.open(place, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

@@ -124,9 +124,8 @@ class StreamingDownloads:
             await in_thread(part.reserve)
             await self._receive(request, hop, part)
         elif answer.status == _OK and not hop.is_site_page:
-            known = validator(answer.headers)
             kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            told = (known, answer.content_length, kind)
+            told = (answer.content_length, kind)
             body = await self._receive_anew(request, hop, part, told)
             self._inc("restarted", int(bool(before)))
             before = 0
@@ -164,13 +163,13 @@ class StreamingDownloads:
             return await self._take(request, hop, part)
 
     async def _receive_anew(
-        self, request: Request, hop: Hop, part: PartFile, told: tuple[str | None, int | None, str]
+        self, request: Request, hop: Hop, part: PartFile, told: tuple[int | None, str]
     ) -> bytes | None:
-        """Write the whole body, or return a small one; *told*: its validator, length and type."""
+        """Write the whole body, or return a small one; *told*: its length and media type."""
         _refuse_compressed(hop)
-        length = told[1]
+        length, kind = told
         if length is None or length > request.meta.get("civitai_hold", -1):
-            await in_thread(part.begin, *told)
+            await in_thread(part.begin, validator(hop.answer.headers), length, kind)
             await self._receive(request, hop, part)
             return None
         body = bytearray()
@@ -179,7 +178,7 @@ class StreamingDownloads:
             body += await hop.chunk()
         if noted(part.path):
             await in_thread(discard, part.path)
-        part.hold(bytes(body), length, told[2])
+        part.hold(bytes(body), length, kind)
         self._inc("bytes", part.size)
         _refuse_cut(hop, part)
         return bytes(body)

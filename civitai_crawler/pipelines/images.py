@@ -78,7 +78,6 @@ class OriginalImagesPipeline(StreamedMediaPipeline):
             raise NotTheFileError(
                 f"{kind.mime} ({kind.family}) arrived where the {item.type} was due."
             )
-        logger.debug("Original of image %d: %s, %d bytes", item.id, kind.mime, streamed.size)
         return kind
 
     def inspect(

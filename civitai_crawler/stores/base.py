@@ -63,7 +63,11 @@ class Store(Protocol):
         """Return what lies at *path*, if anything does."""
 
     def put(self, part: Path, media: Media, check: Callable[[], None]) -> None:
-        """Move the checked bytes in *part* to ``media.path``, for good: durable on return."""
+        """Move the checked bytes in *part* to ``media.path``.
+
+        They are durable on return. The name of a small file may be lost with the power: the next
+        run finds it missing and fetches it anew, which costs less than to wait for each.
+        """
 
     def share(
         self, held: Media, media: Media, aside: Path, check: Callable[[], None], *, copy: bool

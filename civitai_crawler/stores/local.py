@@ -10,7 +10,8 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from civitai_crawler.handlers.partfile import SPARE, move
+from civitai_crawler.handlers.partfile import SPARE, fix
+from civitai_crawler.ledger.media import BIG
 from civitai_crawler.stores.base import Found, Reading
 
 if TYPE_CHECKING:
@@ -57,10 +58,12 @@ class LocalStore:
     def put(self, part: Path, media: Media, check: Callable[[], None]) -> None:
         target = self.folder / media.path
         try:
-            move(part, target)
+            part.replace(target)
         except FileNotFoundError:
             target.parent.mkdir(parents=True, exist_ok=True)
-            move(part, target)
+            part.replace(target)
+        if media.size >= BIG:
+            fix(target.parent)
 
     def share(
         self, held: Media, media: Media, aside: Path, check: Callable[[], None], *, copy: bool
