@@ -62,17 +62,6 @@ class MediaSpider(Spider):
     def parse_failure(self, response: Response, record: dict[str, Any]) -> Any:
         yield Failure(**record)
 
-    def closed(self, reason: str) -> None:
-        """Count what Scrapy's media machinery has kept."""
-        engine = self.crawler.engine
-        assert engine is not None
-        kept = sum(
-            len(pipeline.spiderinfo.downloaded)
-            for pipeline in engine.scraper.itemproc.middlewares
-            if hasattr(pipeline, "spiderinfo")
-        )
-        self.crawler.stats.set_value("kept", kept)
-
 
 class UnprivilegedSpider(MediaSpider):
     """Runs as a user who may not write, whoever started it."""

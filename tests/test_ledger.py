@@ -598,3 +598,16 @@ def test_what_the_end_of_a_crawl_kept_from_its_place_is_no_gap(folder):
     ledger.under_way.show()
     rows = ledger.db.execute("SELECT id, parent FROM known WHERE kind = 'Image'").fetchall()
     assert rows == [("3", "5")]
+
+
+def test_a_claim_is_given_up_unless_a_file_lies_there(folder):
+    ledger = Ledger(folder)
+    for item_id, path in ((1, "posts/1/A.png"), (2, "posts/1/B.png")):
+        assert ledger.claim_path("image", item_id, path) == path
+    ledger.record_media("image", 2, Media("posts/1/B.png", 1, ""))
+    ledger.release_path("image", 3, "posts/1/A.png")  # another's
+    assert ledger.claim_path("image", 4, "posts/1/a.png") == "posts/1/a (4).png"
+    ledger.release_path("image", 1, "posts/1/A.png")
+    ledger.release_path("image", 2, "posts/1/B.png")
+    assert ledger.claim_path("image", 5, "posts/1/a.png") == "posts/1/a.png"
+    assert ledger.claim_path("image", 6, "posts/1/b.png") == "posts/1/b (6).png"
