@@ -323,6 +323,36 @@ async def test_a_stopping_crawl_keeps_the_part(folder):
         assert (await place.fetch()).resumed_from > 0
 
 
+@pytest.mark.parametrize("hold", [999, 1000])
+async def test_a_small_body_is_handed_on_where_that_is_asked_for(place, hold):
+    place.host.body = BODY[:1000]
+    place.host.faults = [("cut", 400)]
+    with pytest.raises(ResponseDataLossError):
+        await place.downloads.fetch(place.request())
+    assert side(place.part).exists()
+    place.host.headers["ETag"] = '"two"'
+    request = place.request()
+    request.meta["civitai_hold"] = hold
+    await place.downloads.fetch(request)
+    streamed = request.meta["civitai_streamed"]
+    assert (streamed.size, streamed.head) == (1000, BODY[:512])
+    assert streamed.sha256 == hashlib.sha256(BODY[:1000]).hexdigest()
+    held = hold == 1000
+    assert streamed.body == (BODY[:1000] if held else None)
+    # Nothing of the other state is left beside it.
+    assert place.part.exists() is not held
+    assert not (held and side(place.part).exists())
+
+
+async def test_a_held_body_that_is_cut_is_none(place):
+    place.host.body, place.host.faults = BODY[:1000], [("cut", 400)]
+    request = place.request()
+    request.meta["civitai_hold"] = 1000
+    with pytest.raises(ResponseDataLossError):
+        await place.downloads.fetch(request)
+    assert not place.part.exists()
+
+
 async def test_one_writer_per_part(place):
     both = await asyncio.gather(place.fetch(), place.fetch())
     assert sorted(each.resumed_from for each in both) == [0, len(BODY)]

@@ -105,6 +105,8 @@ class PartFile:
         self.total: int | None = None
         #: Media type of the original as the server named it.
         self.content_type = ""
+        #: All bytes, when they are in memory and not in the file.
+        self.body: bytes | None = None
         self._hash = hashlib.sha256()
         self._file: FileIO | None = None
         self._looked = 0
@@ -133,6 +135,7 @@ class PartFile:
         """Begin anew with an empty file."""
         self.close()
         self.size, self.head, self._hash, self._looked = 0, b"", hashlib.sha256(), 0
+        self.body = None
         self.validator, self.total, self.content_type = validator, total, content_type
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # The note first: bytes of a new state must never lie beside the validator of an old one.
@@ -155,6 +158,7 @@ class PartFile:
     def hold(self, body: bytes, total: int, content_type: str) -> None:
         """Be *body*, which nobody has written yet."""
         self.close()
+        self.body = body
         self.size, self.head, self._hash = len(body), body[:HEAD], hashlib.sha256(body)
         self.total, self.content_type = total, content_type
 

@@ -112,7 +112,7 @@ class StreamingDownloads:
     async def _take(self, request: Request, hop: Hop, part: PartFile) -> Response:
         """Judge the final answer: the body, the rest of it, nothing left to send, or an error."""
         answer = hop.answer
-        before, body = part.size, None
+        before = part.size
         if answer.status == _UNSATISFIABLE and before:
             if not self._is_whole(part, hop):
                 return await self._again(request, part)
@@ -126,23 +126,12 @@ class StreamingDownloads:
         elif answer.status == _OK and not hop.is_site_page:
             kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             told = (answer.content_length, kind)
-            body = await self._receive_anew(request, hop, part, told)
+            await self._receive_anew(request, hop, part, told)
             self._inc("restarted", int(bool(before)))
             before = 0
         else:
             return await self._other(hop, request)
-        self._inc("resumed", int(bool(before)))
-        request.meta["civitai_streamed"] = Streamed(
-            path=str(part.path),
-            size=part.size,
-            sha256=part.sha256,
-            head=part.head,
-            content_type=part.content_type,
-            resumed_from=before,
-            final_host=hop.host,
-            body=body,
-        )
-        return self._done(request, hop)
+        return self._done(request, hop, part, before)
 
     def _is_whole(self, part: PartFile, hop: Hop) -> bool:
         """Tell whether nothing was left to send; a server need not say how long the file is."""
@@ -164,24 +153,23 @@ class StreamingDownloads:
 
     async def _receive_anew(
         self, request: Request, hop: Hop, part: PartFile, told: tuple[int | None, str]
-    ) -> bytes | None:
-        """Write the whole body, or return a small one; *told*: its length and media type."""
+    ) -> None:
+        """Write the whole body, or hold a small one; *told*: its length and media type."""
         _refuse_compressed(hop)
         length, kind = told
         if length is None or length > request.meta.get("civitai_hold", -1):
             await in_thread(part.begin, validator(hop.answer.headers), length, kind)
             await self._receive(request, hop, part)
-            return None
+            return
         body = bytearray()
         while not hop.answer.content.at_eof():
             self._check()
             body += await hop.chunk()
+        part.hold(bytes(body), length, kind)
         if noted(part.path):
             await in_thread(discard, part.path)
-        part.hold(bytes(body), length, kind)
         self._inc("bytes", part.size)
         _refuse_cut(hop, part)
-        return bytes(body)
 
     async def _receive(self, request: Request, hop: Hop, part: PartFile) -> None:
         """Write the body behind what is there; what arrived before an error stays."""
@@ -213,8 +201,19 @@ class StreamingDownloads:
             request.url, status=status, headers=headers, body=bytes(body[:MAX_ERROR]), flags=flags
         )
 
-    def _done(self, request: Request, hop: Hop) -> Response:
+    def _done(self, request: Request, hop: Hop, part: PartFile, resumed_from: int) -> Response:
         self._inc("files")
+        self._inc("resumed", int(bool(resumed_from)))
+        request.meta["civitai_streamed"] = Streamed(
+            path=str(part.path),
+            size=part.size,
+            sha256=part.sha256,
+            head=part.head,
+            content_type=part.content_type,
+            resumed_from=resumed_from,
+            final_host=hop.host,
+            body=part.body,
+        )
         request.meta.pop("civitai_progress", None)
         headers = _headers(hop, keep_location=False)
         return Response(request.url, status=_OK, headers=headers, flags=["streamed"])
