@@ -73,23 +73,36 @@ class S3Store:
 
     def put(self, part: Path, media: Media, check: Callable[[], None]) -> None:
         """Upload unless the object is there already; the part goes when the object is whole."""
+        if self.found(media.path) != (media.size, media.sha256):
+            if media.size <= PART:
+                self._put_whole(part, media)
+            else:
+                self._put_parts(part, media, check)
+        discard(part)
+
+    def _put_whole(self, part: Path, media: Media) -> None:
+        # boto3's transfer leaves a file open that it could not send.
+        with told(self._bucket), part.open("rb") as body:
+            self._client.put_object(
+                Bucket=self._bucket, Key=self._root + media.path, Body=body, **self._facts(media)
+            )
+
+    def _put_parts(self, part: Path, media: Media, check: Callable[[], None]) -> None:
         from boto3.s3.transfer import TransferConfig  # noqa: PLC0415  # an optional extra
 
-        if self.found(media.path) != (media.size, media.sha256):
-            self._abort_left(media)
-            parts = TransferConfig(
-                multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=_PARTS
+        self._abort_left(media)
+        parts = TransferConfig(
+            multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=_PARTS
+        )
+        with self._long(check):
+            self._client.upload_file(
+                str(part),
+                self._bucket,
+                self._root + media.path,
+                ExtraArgs=self._facts(media),
+                Callback=lambda _: check(),
+                Config=parts,
             )
-            with self._long(check):
-                self._client.upload_file(
-                    str(part),
-                    self._bucket,
-                    self._root + media.path,
-                    ExtraArgs=self._facts(media),
-                    Callback=lambda _: check(),
-                    Config=parts,
-                )
-        discard(part)
 
     def share(
         self, held: Media, media: Media, aside: Path, check: Callable[[], None], *, copy: bool
