@@ -8,19 +8,8 @@ import json
 import pytest
 
 from civitai_crawler.commands.proof import prove
-from civitai_crawler.standin import Standin, World
+from civitai_crawler.standin import Standin
 from tests.cli import DONE, crawl, feed, ids, scrapy
-
-
-@pytest.fixture(scope="module")
-def world():
-    return World.small()
-
-
-@pytest.fixture
-def standin(world):
-    with Standin.in_thread(world) as standin:
-        yield standin
 
 
 def assert_complete(archive, truth):

@@ -12,17 +12,6 @@ from civitai_crawler.standin import Standin, World
 from tests.cli import crawl, feed, ids, pointed_at, start
 
 
-@pytest.fixture(scope="module")
-def world():
-    return World.small()
-
-
-@pytest.fixture
-def standin(world):
-    with Standin.in_thread(world) as standin:
-        yield standin
-
-
 def report_of(folder):
     return json.loads((folder / "lumen_fox" / "report.json").read_text(encoding="utf-8"))
 
