@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
+from filelock import ReadWriteLock
 
 from civitai_crawler.handlers import intake
 from civitai_crawler.handlers.shared import Road
 from civitai_crawler.standin import Standin, World
 from tests.export_support import snapshot
 from tests.standin_support import archived
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item):
+    """Let tests run beside each other, but not beside one that looks at the clock.
+
+    Nor does the garbage collector: it would stop the stand-in, which is a thread of this process,
+    for a quarter of a second.
+    """
+    lock = ReadWriteLock(item.config.cache.mkdir("company") / "lock")
+    if item.get_closest_marker("alone") is None:
+        with lock.read_lock():
+            return (yield)
+    with lock.write_lock():
+        gc.disable()
+        try:
+            return (yield)
+        finally:
+            gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -65,6 +65,7 @@ def test_margin_costs_little(interval, margin):
     assert Pacer(interval).margin == pytest.approx(margin)
 
 
+@pytest.mark.alone
 async def test_turns_keep_the_interval_and_their_order():
     pacer = Pacer(0.03)
     order = []
@@ -183,6 +184,7 @@ def test_wrong_base_url(url):
         Site(url)
 
 
+@pytest.mark.alone
 async def test_every_request_of_a_crawl_keeps_the_pace(tmp_path: Path):
     """Errors, broken connections, redirects and downloads included, as the server sees it."""
     seen: dict[str, int] = {}
@@ -226,6 +228,7 @@ async def test_every_request_of_a_crawl_keeps_the_pace(tmp_path: Path):
     assert result.stats["civitai/pacer/turns"] == sent
 
 
+@pytest.mark.alone
 async def test_a_429_holds_the_site_and_nobody_else():
     sent = 0
 

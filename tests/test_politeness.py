@@ -18,6 +18,7 @@ def world():
     return World.generate(images=200, posts=30, file_size=30_000)
 
 
+@pytest.mark.alone
 def test_the_interval_holds_under_429_and_503_and_nothing_is_lost(world, tmp_path):
     # tRPC never sends Retry-After, REST does: both ways of waiting are met.
     faults = Faults(rate_429=0.1, rate_503=0.05, retry_after_429=0.5, retry_after_503=0.5)

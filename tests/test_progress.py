@@ -199,6 +199,7 @@ def test_many_files_under_way_are_counted():
     )
 
 
+@pytest.mark.alone
 def test_drawing_takes_a_few_milliseconds():
     files = [Arriving(f"model file {number}", 10**9, 7 * 10**9) for number in range(8)]
     now = standing(arriving=files, seconds=3600.0)

@@ -253,6 +253,7 @@ async def test_if_range_and_its_switches(client):
     assert (await fetch(client, file, same)).status == 200
 
 
+@pytest.mark.alone
 def test_a_range_of_a_huge_file_costs_nothing():
     world = World.small(big_file=300 << 20, username="big")
     file = world.files[660001]
@@ -403,6 +404,7 @@ def test_the_command_prints_its_urls():
     assert (wrong.returncode, "no fault called" in wrong.stderr) == (2, True)
 
 
+@pytest.mark.alone
 def test_starting_is_quick():
     started = time.perf_counter()
     with Standin.in_thread(World.generate()):
