@@ -67,6 +67,8 @@ DOWNLOADER_MIDDLEWARES = {
     "civitai_crawler.middlewares.backoff.BackoffMiddleware": 560,
     "civitai_crawler.middlewares.answers.AnswersMiddleware": 610,
     "civitai_crawler.middlewares.slots.SlotsMiddleware": 720,
+    "civitai_crawler.middlewares.proxies.ProxyMiddleware": 750,
+    "scrapy.downloadermiddlewares.httpproxy.HttpProxyMiddleware": None,  # ProxyMiddleware is one
     "civitai_crawler.middlewares.login.LoginMiddleware": 950,
     "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,  # BackoffMiddleware owns retries
     "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware": None,  # LoginMiddleware signs in

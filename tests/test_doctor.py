@@ -102,8 +102,10 @@ def test_without_a_credential_it_says_what_one_would_add(plain, tmp_path):
         ({"CIVITAI_INTERVAL": "3"}, "Settings", "Did you mean CIVITAI_REQUEST_INTERVAL"),
         (
             {"https_proxy": "socks5://MARKER:MARKER@p.example:1080"}, "Proxy",
-            "socks5://p.example:1080 is a SOCKS proxy",
+            "HTTPS_PROXY names a SOCKS proxy",
         ),
+        ({"https_proxy": "http://MARKER:MARKER@[p"}, "Proxy", "must be the address of a proxy"),
+        ({"https_proxy": "MARKER:MARKER@p.example:x"}, "Proxy", "must be the address of a proxy"),
     ],
 )  # fmt: skip
 def test_each_problem_is_named_with_what_to_do(secure, tmp_path, given, subject, told):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sqlite3
 import stat
+import sys
 
 import pytest
 
@@ -233,6 +235,19 @@ def test_two_crawls_do_not_write_to_one_feed(tmp_path):
     for ledger in (first, second, third):
         ledger.close(finished=False)
     assert path.read_bytes() == b"one\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+def test_a_share_without_locks_can_be_written_to(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    ledger = Ledger(tmp_path / "a")
+    write(ledger, tmp_path / "all.jsonl", b"one\n")
+    ledger.commit()
+    ledger.close(finished=False)
+    assert (tmp_path / "all.jsonl").read_bytes() == b"one\n"
 
 
 def test_nothing_is_committed_after_a_commit_that_failed(folder, tmp_path):

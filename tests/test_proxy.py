@@ -86,6 +86,27 @@ def test_nothing_goes_around_a_proxy_that_is_down(world, tmp_path):
         assert not prove(tmp_path / USER, world.truth(signed_in=False)).complete
 
 
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("socks5://MARKER:MARKER@127.0.0.1:1080", "HTTPS_PROXY names a SOCKS proxy"),
+        ("http://MARKER:MARKER@[127.0.0.1:9", "HTTPS_PROXY must be the address of a proxy"),
+        ("MARKER:MARKER@127.0.0.1:port", "HTTPS_PROXY must be the address of a proxy"),
+        ("ftp://MARKER:MARKER@127.0.0.1:9", "HTTPS_PROXY must be the address of a proxy"),
+        ("http://MARKER:MARKER@", "HTTPS_PROXY must be the address of a proxy"),
+    ],
+)
+def test_a_proxy_that_no_crawl_can_use_is_told_at_once(world, tmp_path, named, told):
+    with Standin.in_thread(world, tls=True) as standin:
+        ended = run(standin, tmp_path, HTTPS_PROXY=named)
+        assert standin.log.entries() == []
+    assert ended.code == 2, ended.log
+    assert len(ended.sentences) == 1
+    assert told in ended.sentences[0]
+    assert "MARKER" not in ended.log
+    assert "Traceback" not in ended.log
+
+
 async def test_a_long_body_is_taken_over_from_tls_and_from_a_tunnel(tmp_path, monkeypatch):
     body = random.Random(5).randbytes(2 * LONG + 12345)
     tls = certificates.make(tmp_path, ["127.0.0.1", "127.0.0.2"])

@@ -8,12 +8,12 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from civitai_crawler.amounts import duration
 from civitai_crawler.api import backoff, parsers
 from civitai_crawler.commands.finding import OK, PROBLEM, WARNING, Finding
-from civitai_crawler.exceptions import CivitaiError
+from civitai_crawler.exceptions import CivitaiError, UsageError
+from civitai_crawler.handlers.proxies import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,27 +36,17 @@ def has_credentials(settings: BaseSettings) -> bool:
 def proxy(settings: BaseSettings) -> Finding:
     """Say through which proxy the site and the media are asked; never with its password."""
     ways = {}
-    for what, name in (("site", "CIVITAI_BASE_URL"), ("media", "CIVITAI_MEDIA_URL")):
-        ways[what] = _way(str(settings[name]), on=settings.getbool("HTTPPROXY_ENABLED"))
-    if bad := [way for way in ways.values() if way.startswith("socks")]:
-        return Finding(
-            PROBLEM, "Proxy", f"{bad[0]} is a SOCKS proxy, which a crawl cannot use.",
-            "Name an http:// proxy by HTTPS_PROXY; NO_PROXY names the hosts that need none.",
-        )  # fmt: skip
+    try:
+        for what, name in (("site", "CIVITAI_BASE_URL"), ("media", "CIVITAI_MEDIA_URL")):
+            on = settings.getbool("HTTPPROXY_ENABLED")
+            ways[what] = proxy_for(str(settings[name])) if on else ""
+    except UsageError as error:
+        hint = "Name an http:// proxy there; NO_PROXY names the hosts that need none."
+        return Finding(PROBLEM, "Proxy", str(error), hint)
     if set(ways.values()) == {""}:
         return Finding(OK, "Proxy", "none: the site and its media are asked directly")
     told = "; ".join(f"{what} {f'by {way}' if way else 'directly'}" for what, way in ways.items())
     return Finding(OK, "Proxy", told)
-
-
-def _way(url: str, *, on: bool) -> str:
-    """Return the proxy for *url* as scheme, host and port; empty for none."""
-    parts = urlsplit(url)
-    chosen = getproxies().get(parts.scheme)
-    if not on or not chosen or proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return ""
-    given = urlsplit(chosen if "://" in chosen else f"http://{chosen}")
-    return f"{given.scheme}://{given.netloc.rpartition('@')[2]}"
 
 
 def certificates(settings: BaseSettings) -> Finding:

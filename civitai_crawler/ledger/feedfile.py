@@ -178,16 +178,21 @@ def _now() -> str:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """Open *path* for appending, as its only writer; Python's buffer is not used."""
+    """Open *path* for appending, as its only writer; Python's buffer is not used.
+
+    Where nothing can be locked (on a network share, mostly), only the job folder keeps others away.
+    """
     stream = path.open("ab")
     try:
         _lock(stream.fileno())
-    except OSError as error:
+    except BlockingIOError as error:
         stream.close()
         raise LedgerError(
             f"Another crawl is writing to {path}; let it end first, or name another file, "
             "as with %(username)s in its name."
         ) from error
+    except OSError as error:
+        logger.debug("%s cannot be locked: %s", path, error)
     return stream
 
 

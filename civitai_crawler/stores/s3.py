@@ -180,8 +180,6 @@ class S3Store:
 
     def _abort_left(self, media: Media) -> None:
         """Drop the parts that a killed upload of this file has left: nobody else would."""
-        if media.size < PART:
-            return
         key = self._root + media.path
         with told(self._bucket):
             try:
