@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from scrapy.settings import BaseSettings
 
 PREFIX = "CIVITAI_"
+#: Names of the environment that are read by the tests, not by a crawl.
+_NOT_OURS = {"CIVITAI_SAMPLES"}
 #: What CIVITAI_SIDECARS takes.
 SIDECARS = (
     "civitai_info", "lora_manager", "a1111", "cm_info", "swarm", "preview", "caption", "image_json"
@@ -260,7 +262,7 @@ def check(settings: Mapping[str, Any], names: Iterable[str] = ()) -> None:
 
     *names* are further names to look at, such as those of the environment.
     """
-    for name in {*settings, *names}:
+    for name in {*settings, *names} - _NOT_OURS:
         if name.startswith(PREFIX) and name not in OPTIONS:
             near = difflib.get_close_matches(name, OPTIONS, 1)
             hint = f" Did you mean {near[0]}?" if near else ""

@@ -67,8 +67,6 @@ DOWNLOADER_MIDDLEWARES = {
     "civitai_crawler.middlewares.backoff.BackoffMiddleware": 560,
     "civitai_crawler.middlewares.answers.AnswersMiddleware": 610,
     "civitai_crawler.middlewares.slots.SlotsMiddleware": 720,
-    "civitai_crawler.middlewares.proxies.ProxyMiddleware": 750,
-    "scrapy.downloadermiddlewares.httpproxy.HttpProxyMiddleware": None,  # ProxyMiddleware is one
     "civitai_crawler.middlewares.login.LoginMiddleware": 950,
     "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,  # BackoffMiddleware owns retries
     "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware": None,  # LoginMiddleware signs in
@@ -80,8 +78,8 @@ COOKIES_ENABLED = False  # default True: LoginMiddleware keeps a jar that never 
 REFERRER_POLICY = "no-referrer"  # the default would carry download links to the storage host
 METAREFRESH_ENABLED = False  # default True: answers are data; a page that moves is no answer
 DOWNLOAD_HANDLERS = {
-    "http": "civitai_crawler.handlers.pacing.PacedDownloadHandler",
-    "https": "civitai_crawler.handlers.pacing.PacedDownloadHandler",
+    "http": "civitai_crawler.handlers.paced.PacedDownloadHandler",
+    "https": "civitai_crawler.handlers.paced.PacedDownloadHandler",
 }
 DOWNLOAD_VERIFY_CERTIFICATES = True  # default False: certificates are not checked
 ITEM_PIPELINES = {

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from scrapy.http import Response
 
-HANDLER = "civitai_crawler.handlers.pacing.PacedDownloadHandler"
+HANDLER = "civitai_crawler.handlers.paced.PacedDownloadHandler"
 PIPELINES = {
     "civitai_crawler.pipelines.model_files.ModelFilesPipeline": 300,
     "civitai_crawler.pipelines.images.OriginalImagesPipeline": 310,

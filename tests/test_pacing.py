@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INTERVAL = 0.2
-HANDLERS = dict.fromkeys(("http", "https"), "civitai_crawler.handlers.pacing.PacedDownloadHandler")
+HANDLERS = dict.fromkeys(("http", "https"), "civitai_crawler.handlers.paced.PacedDownloadHandler")
 PACED = {
     "DOWNLOAD_HANDLERS": HANDLERS,
     "CONCURRENT_REQUESTS": 0,

@@ -32,8 +32,6 @@ _NO_ROOM, _LITTLE_ROOM = 200_000_000, 20_000_000_000
 #: Extras that are for work on the crawler itself.
 _FOR_WORK = {"dev", "test"}
 _REQUIREMENT = re.compile(r"([\w.-]+).*extra\s*==\s*['\"]([\w.-]+)['\"]")
-#: Names of the environment that are read by the tests, not by a crawl.
-_NOT_OURS = {"CIVITAI_SAMPLES"}
 
 
 def python() -> Finding:
@@ -49,10 +47,9 @@ def python() -> Finding:
 
 def settings_check(settings: BaseSettings) -> Finding:
     """Look at every ``CIVITAI_*`` name and value."""
-    environment = [name for name in os.environ if name not in _NOT_OURS]
     ours = {name: settings.get(name) for name in settings if name.startswith(options.PREFIX)}
     try:
-        options.check(ours, environment)
+        options.check(ours, os.environ)
     except UsageError as error:
         return Finding(
             PROBLEM, "Settings", str(error), "The README has a table of all settings."

@@ -13,7 +13,7 @@ from civitai_crawler.amounts import duration
 from civitai_crawler.api import backoff, parsers
 from civitai_crawler.commands.finding import OK, PROBLEM, WARNING, Finding
 from civitai_crawler.exceptions import CivitaiError, UsageError
-from civitai_crawler.handlers.proxies import proxy_for
+from civitai_crawler.handlers import proxies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +35,8 @@ def has_credentials(settings: BaseSettings) -> bool:
 
 def proxy(settings: BaseSettings) -> Finding:
     """Say through which proxy the site and the media are asked; never with its password."""
-    ways = {}
     try:
-        for what, name in (("site", "CIVITAI_BASE_URL"), ("media", "CIVITAI_MEDIA_URL")):
-            on = settings.getbool("HTTPPROXY_ENABLED")
-            ways[what] = proxy_for(str(settings[name])) if on else ""
+        ways = proxies.of_hosts(settings)
     except UsageError as error:
         hint = "Name an http:// proxy there; NO_PROXY names the hosts that need none."
         return Finding(PROBLEM, "Proxy", str(error), hint)

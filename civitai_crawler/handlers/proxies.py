@@ -6,12 +6,27 @@ what stands there.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from civitai_crawler.exceptions import UsageError
 
+if TYPE_CHECKING:
+    from scrapy.settings import BaseSettings
+
 _SCHEMES = ("http", "https")
+
+
+def of_hosts(settings: BaseSettings) -> dict[str, str]:
+    """Give the proxies for ``site`` and ``media``, each as :func:`proxy_for` does.
+
+    Raises UsageError for one that no crawl can use.
+    """
+    hosts = {"site": "CIVITAI_BASE_URL", "media": "CIVITAI_MEDIA_URL"}
+    if not settings.getbool("HTTPPROXY_ENABLED"):
+        return dict.fromkeys(hosts, "")
+    return {host: proxy_for(str(settings[name])) for host, name in hosts.items()}
 
 
 def proxy_for(url: str) -> str:
