@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from PIL import Image as Pillow
+from PIL import features
 from PIL.PngImagePlugin import PngInfo
 from scrapy.exceptions import DownloadTimeoutError, IgnoreRequest
 from scrapy.settings import Settings
 
 from civitai_crawler.exceptions import GaveUpError, UsageError
 from civitai_crawler.items import ModelFile
-from civitai_crawler.pipelines import shelf
+from civitai_crawler.pipelines import shelf, thumbnails
 from civitai_crawler.pipelines.failures import (
     NotTheFileError,
     RefusedError,
@@ -143,6 +144,17 @@ def test_pictures_that_cannot_be_checked_pass(tmp_path):
     for body in (workflow, b"\xff\x0a" + b"\x07" * 100):
         (tmp_path / "file").write_bytes(body)
         check_still(tmp_path / "file", sniff(body))
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow knows no AVIF")
+@pytest.mark.parametrize("part", [b"pitm", b"mdat"])
+def test_a_broken_avif_is_no_bug(tmp_path, part):
+    before, _, behind = picture("avif").partition(part)
+    body = before + part + bytes(len(behind))
+    (tmp_path / "file").write_bytes(body)
+    check_still(tmp_path / "file", sniff(body))
+    with pytest.raises(thumbnails.UnreadableError):
+        thumbnails.make(tmp_path / "file", {tmp_path / "7.jpg": (9, 9)})
 
 
 def file_filter(**settings: Any) -> FileFilter:

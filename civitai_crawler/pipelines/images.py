@@ -41,8 +41,8 @@ _DECODED = {"png", "jpeg", "webp", "gif", "bmp", "tiff"}
 MAX_PIXELS = 50_000_000
 #: Up to this many they are decoded side by side: eight such are 128 MB.
 SMALL_PIXELS = 4_000_000
-#: What Pillow says of broken files.
-BROKEN = (OSError, SyntaxError)
+#: What Pillow says of broken files; of AVIF it tells everything as a RuntimeError.
+BROKEN = (OSError, SyntaxError, RuntimeError)
 #: What it says of those beyond its limits: sizes, and text chunks as large workflows have them.
 TOO_MUCH = (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning, ValueError)
 
