@@ -85,6 +85,22 @@ def test_bytes_that_are_stored_once_or_twice(archive):
     assert "Checked 4 of 4" in ended.log
 
 
+def test_a_file_that_was_replaced(archive):
+    """The old one lies beside the new one, is checked, and may be deleted."""
+    new = MODEL.replace("fox", "fox [0123456789]")
+    (archive / new).write_bytes(b"newer weights")
+    with (archive / "model_files.jsonl").open("a") as file:
+        file.write(json.dumps(record(1, new, b"newer weights")) + "\n")
+    ended = verify(archive)
+    assert (ended.code, findings(ended)) == (0, [])
+
+    (archive / MODEL).write_bytes(b"X" * len(BYTES[MODEL]))
+    assert [what for what, _ in findings(verify(archive))] == ["changed"]
+    (archive / MODEL).unlink()
+    ended = verify(archive)
+    assert (ended.code, findings(ended)) == (0, [])
+
+
 def test_each_kind_of_damage(archive):
     data = BYTES[IMAGE]
     more = {kind: f"posts/3 night/{kind}.png" for kind in ("gone", "longer", "folder", "loop")}

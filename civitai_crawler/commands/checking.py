@@ -102,7 +102,7 @@ class Check:
                     return Finding("changed", name, f"{reading.size} bytes, not {one.size}")
                 found = self._sha256(reading)
         except (FileNotFoundError, NotADirectoryError):
-            return Finding("missing", name)
+            return None if one.is_former else Finding("missing", name)
         except OSError as error:
             return Finding("unreadable", name, error.strerror or type(error).__name__)
         except StoreError as error:

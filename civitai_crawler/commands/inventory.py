@@ -53,6 +53,8 @@ class Recorded:
     sha256: str | None
     store: Store
     """Where it lies."""
+    is_former: bool = False
+    """A later record of the same id names another file: this one may lie beside it, or be gone."""
 
 
 def recorded(
@@ -61,25 +63,35 @@ def recorded(
     """Return the files that the records of *archive* name, by their normalised relative path.
 
     *stores*: where they lie; left out: in the archive's folder. Of an id the last record with a
-    path counts: a later one may be an update from a run that fetched no files. Records that cannot
-    be understood are told.
+    path counts: a later one may be an update from a run that fetched no files. What it has replaced
+    is former. Records that cannot be understood are told.
     """
     found: dict[str, Recorded] = {}
     for stem, word in STEMS.items():
         store = stores.get(word, archive) if stores else LocalStore(archive)
-        rows: dict[str, Line] = {}
-        for feed in feeds(archive, stem):
-            for line in lines(feed, lambda one: tell(Finding(one.what, one.feed, one.why))):
-                if line.values.get("path"):
-                    rows[str(line.values.get("id"))] = line
-        for line in rows.values():
+        for line, is_former in _rows(archive, stem, tell):
             try:
-                one = _recorded(archive, line.values, store)
+                one = _recorded(archive, line.values, store, is_former=is_former)
             except ValueError as error:
                 tell(Finding("broken", line.feed, f"record {line.values.get('id')}: {error}"))
             else:
                 found[_normal(one.path)] = one
     return found
+
+
+def _rows(archive: Path, stem: str, tell: Callable[[Finding], None]) -> Iterator[tuple[Line, bool]]:
+    """Yield the lines that name a file, first the former ones, each with whether it is one."""
+    rows: dict[str, Line] = {}
+    former: list[Line] = []
+    for feed in feeds(archive, stem):
+        for line in lines(feed, lambda one: tell(Finding(one.what, one.feed, one.why))):
+            if path := line.values.get("path"):
+                before = rows.get(number := str(line.values.get("id")))
+                if before is not None and before.values["path"] != path:
+                    former.append(before)
+                rows[number] = line
+    yield from ((line, True) for line in former)
+    yield from ((line, False) for line in rows.values())
 
 
 def far_extras(known: dict[str, Recorded], archive: Path, stores: Stores) -> Iterator[Finding]:
@@ -143,13 +155,14 @@ def _is_sidecar(key: str, stems: set[str]) -> bool:
     return bool(preview) and before in stems
 
 
-def _recorded(archive: Path, record: dict[str, Any], store: Store) -> Recorded:
+def _recorded(archive: Path, record: dict[str, Any], store: Store, *, is_former: bool) -> Recorded:
     size = record.get("size_bytes")
     return Recorded(
         inside(archive, str(record["path"])).relative_to(archive).as_posix(),
         None if size in (None, "") else int(str(size)),
         str(record["sha256"]).lower() if record.get("sha256") else None,
         store,
+        is_former,
     )
 
 
