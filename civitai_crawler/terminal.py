@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -17,8 +18,16 @@ def show(line: str) -> None:
 
 
 def say(line: str) -> None:
-    """Write a line of the answer; what a terminal would obey or cannot show is escaped."""
+    """Write a line of the answer; what a terminal would obey or cannot show is escaped.
+
+    Where nobody reads any more (``| head``) it is dropped, and with it all that follows.
+    """
     show("")
     encoding = sys.stdout.encoding or "utf-8"
     shown = inert(line).encode(encoding, "backslashreplace").decode(encoding)
-    print(shown, flush=True)  # noqa: T201  # what the command is for
+    try:
+        print(shown, flush=True)  # noqa: T201  # what the command is for
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -229,6 +229,17 @@ def test_what_a_terminal_would_obey_is_escaped(archive):
     assert findings(ended) == [["extra", f"{archive}/posts/a\\x1b[2J\\n.png"]]
 
 
+def test_who_reads_no_further_gets_no_traceback(archive):
+    write(archive / "images.jsonl", [record(n, f"posts/{n}.png") for n in range(5000)])
+    shell = f"{sys.executable} -m scrapy verify '{archive}' | head -n 1; echo ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(
+        ["bash", "-c", shell],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert ended.stdout.splitlines()[1:] == ["3"]
+    assert ended.stderr == ""
+
+
 def test_a_folder_of_archives_and_several_paths(archive):
     other = archive.parent / "reed"
     other.mkdir()
