@@ -248,6 +248,11 @@ def _headers(hop: Hop, *, keep_location: bool) -> Headers:
     headers = Headers()
     for key, value in hop.answer.headers.items():
         if key.lower() not in hidden:
-            headers.appendlist(key, value)
-    headers.setlist("Set-Cookie", hop.site_cookies)
+            headers.appendlist(key, _raw(value))
+    headers.setlist("Set-Cookie", [_raw(cookie) for cookie in hop.site_cookies])
     return headers
+
+
+def _raw(value: str) -> bytes:
+    """Give a header as it was sent: names in it may be of any encoding."""
+    return value.encode("utf-8", "surrogateescape")
