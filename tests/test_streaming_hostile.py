@@ -352,3 +352,22 @@ async def test_headers_of_any_encoding(place):
     async with raw([b"\r\n".join([*lines, b"", b"all"])]) as url:
         response = await place.downloads.fetch(place.request("/f", base=url))
     assert response.headers["Content-Disposition"] == name
+
+
+async def test_bytes_that_come_again_are_no_progress(place):
+    """Else a host that knows no ranges and always breaks off would be asked for ever."""
+    place.host.ranges = False
+    request, marks = place.request(), []
+    for count in (700_000, 700_000, 2_000_000, 1_000_000, 2_000_000):
+        place.host.faults = [("cut", count)]
+        with pytest.raises(ResponseDataLossError):
+            await place.downloads.fetch(request)
+        marks.append(request.meta.pop("civitai_progress", False))
+    assert marks == [True, False, True, False, False]
+
+
+async def test_a_range_that_is_longer_than_the_rest_starts_anew(place):
+    had = await broken_off(place)
+    headers = {"ETag": '"one"', "Content-Range": f"bytes {had}-{len(BODY) - 1}/{len(BODY)}"}
+    place.host.faults = [{"status": 206, "body": BODY, "headers": headers}]
+    assert (await place.fetch()).resumed_from == 0

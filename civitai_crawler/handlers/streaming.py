@@ -141,6 +141,9 @@ class StreamingDownloads:
     def _changed(self, part: PartFile, hop: Hop, found: Range) -> bool:
         if part.total is not None and found.total is not None and found.total != part.total:
             return True
+        total = found.total if part.total is None else part.total
+        if total is not None and part.size + (hop.answer.content_length or 0) > total:
+            return True
         return part.validator is None or differs(part.validator, hop.answer.headers)
 
     async def _again(self, request: Request, part: PartFile) -> Response:
@@ -182,8 +185,7 @@ class StreamingDownloads:
                     ring.free(sum(map(len, pieces)))
         finally:
             self._inc("bytes", part.size - start)
-            if part.validator is not None and part.size - start >= PROGRESS:
-                request.meta["civitai_progress"] = True
+            _mark(request, part, start)
         _refuse_cut(hop, part)
         await in_thread(part.finish)
 
@@ -226,6 +228,18 @@ class StreamingDownloads:
     def _inc(self, name: str, count: int = 1) -> None:
         if count:
             self.crawler.stats.inc_value(f"civitai/stream/{name}", count)
+
+
+def _mark(request: Request, part: PartFile, start: int) -> None:
+    """Tell that a try has come further than those before it.
+
+    Bytes that arrive for a second time are none: the tries of a host without ranges would not end.
+    """
+    furthest = max(start, request.meta.get("civitai_furthest", 0))
+    fits = part.total is None or part.size <= part.total
+    if part.validator is not None and fits and part.size - furthest >= PROGRESS:
+        request.meta["civitai_progress"] = True
+    request.meta["civitai_furthest"] = max(furthest, part.size)
 
 
 def _refuse_compressed(hop: Hop) -> None:
