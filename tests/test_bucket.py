@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -405,6 +406,18 @@ def test_a_bucket_that_is_not_there(server, tmp_path, command):
 def test_a_server_that_is_not_there(tmp_path):
     env = S3Server("http://127.0.0.1:9", tmp_path).settings()
     assert_one_sentence(attempt(tmp_path, env), 2, "cannot be reached (EndpointConnectionError)")
+
+
+async def test_a_server_that_is_no_s3_server(tmp_path):
+    """Like a web site, which redirects what it does not know."""
+
+    async def answer(request):
+        raise web.HTTPFound("/login")
+
+    async with serve(answer) as site:
+        env = S3Server(site.url, tmp_path).settings()
+        ended = await asyncio.to_thread(attempt, tmp_path, env, "verify")
+    assert_one_sentence(ended, 2, "cannot be reached (RecursionError)")
 
 
 def test_without_any_key(server, tmp_path):

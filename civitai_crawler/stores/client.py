@@ -128,7 +128,8 @@ def told(bucket: str) -> Iterator[None]:
 
     try:
         yield
-    except (Boto3Error, BotoCoreError, ClientError) as error:
+    # A server that redirects everything is asked for its region without end by botocore.
+    except (Boto3Error, BotoCoreError, ClientError, RecursionError) as error:
         raise StoreError(_sentence(bucket, error)) from error
 
 
