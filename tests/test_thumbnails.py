@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 from typing import Any
 
 import pytest
 from PIL import Image as Pillow
+from PIL import ImageOps
 from scrapy.settings import Settings
 
 from civitai_crawler.exceptions import UsageError
@@ -41,6 +43,16 @@ def oriented(body: bytes) -> bytes:
     return stream.getvalue()
 
 
+def oddly_oriented(body: bytes) -> bytes:
+    """Say the same beside a number as the name of the camera, which Pillow reads, not writes."""
+    entries = [(0x010F, 11, 1, struct.pack("<f", 1.5)), (0x0112, 3, 1, b"\x06\0\0\0")]
+    packed = b"".join(struct.pack("<HHI4s", *entry) for entry in entries)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + packed + bytes(4)
+    stream = io.BytesIO()
+    Pillow.open(io.BytesIO(body)).save(stream, "jpeg", quality=95, exif=exif)
+    return stream.getvalue()
+
+
 def animated() -> bytes:
     stream = io.BytesIO()
     frames = [Pillow.new("RGB", (100, 100), color) for color in ("red", "blue")]
@@ -70,6 +82,7 @@ RED, WHITE = (255, 0, 0), (255, 255, 255)
         (picture("gif", mode="P"), (320, 160), (10, 80), RED),
         (picture("jpeg", mode="CMYK"), (320, 160), (10, 80), RED),
         (oriented(picture("jpeg")), (160, 320), (80, 10), RED),
+        (oddly_oriented(picture("jpeg")), (160, 320), (80, 10), RED),
         (animated(), (100, 100), (50, 50), RED),
         (clear(), (100, 100), (50, 50), WHITE),
         (picture("png", (30, 20)), (30, 20), (2, 2), RED),
@@ -85,6 +98,14 @@ def test_what_a_thumbnail_shows(tmp_path, body, size, at, color):
         assert near(made.getpixel(at), color)
     assert [path.name for path in target.parent.iterdir()] == ["7.jpg"]
     assert file.read_bytes() == body
+
+
+def test_each_way_to_turn():
+    drawn = Pillow.effect_noise((30, 20), 80)
+    for orientation in range(10):
+        turned = drawn.copy()
+        turned.getexif()[0x0112] = orientation
+        assert thumbnails.upright(turned).tobytes() == ImageOps.exif_transpose(turned).tobytes()
 
 
 def test_what_is_there_is_left_alone_and_an_empty_one_is_made_anew(tmp_path):

@@ -6,8 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from PIL import ExifTags
 from PIL import Image as Pillow
-from PIL import ImageOps
 from scrapy.exceptions import NotConfigured
 
 from civitai_crawler import options
@@ -38,6 +38,16 @@ logger = logging.getLogger(__name__)
 DEFAULT = {"small": (320, 320)}
 FOLDER = "thumbnails"
 _QUALITY = 85
+#: What each orientation of the EXIF asks for.
+_TURNS = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
 #: Originals of earlier runs that are looked at between two looks at the crawl.
 _AT_ONCE = 100
 
@@ -176,11 +186,21 @@ def _decoded(original: Path, largest: int) -> Pillow.Image:
         mode = "RGBA" if clear else "RGB"
         small: Pillow.Image = image if image.mode == mode else image.convert(mode)
         small.thumbnail((largest, largest))
-        turned = ImageOps.exif_transpose(small)
+        turned = upright(small)
     if not clear:
         return turned
     ground = Pillow.new("RGBA", turned.size, "white")
     return Pillow.alpha_composite(ground, turned).convert("RGB")
+
+
+def upright(picture: Pillow.Image) -> Pillow.Image:
+    """Give a copy, turned as the EXIF says.
+
+    Pillow's own way also writes all of the EXIF anew, and fails on odd ones.
+    """
+    told = picture.getexif().get(ExifTags.Base.Orientation)
+    turn = _TURNS.get(told) if isinstance(told, int) else None
+    return picture.copy() if turn is None else picture.transpose(turn)
 
 
 def _is_there(file: Path) -> bool:
