@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image as Pillow
-from PIL import features
+from PIL import TiffImagePlugin, TiffTags, features
 from PIL.PngImagePlugin import PngInfo
 from scrapy.exceptions import DownloadTimeoutError, IgnoreRequest
 from scrapy.settings import Settings
@@ -141,7 +141,11 @@ def test_pictures_that_cannot_be_checked_pass(tmp_path):
     info = PngInfo()
     info.add_itxt("workflow", "x" * 3_000_000, zip=True)
     workflow = picture("png", pnginfo=info)
-    for body in (workflow, b"\xff\x0a" + b"\x07" * 100):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[700] = TiffTags.SHORT
+    tags[274], tags[700] = 6, 5  # to be turned; and a number in place of XMP
+    turned = picture("tiff", tiffinfo=tags)
+    for body in (workflow, turned, b"\xff\x0a" + b"\x07" * 100):
         (tmp_path / "file").write_bytes(body)
         check_still(tmp_path / "file", sniff(body))
 

@@ -43,8 +43,9 @@ MAX_PIXELS = 50_000_000
 SMALL_PIXELS = 4_000_000
 #: What Pillow says of broken files; of AVIF it tells everything as a RuntimeError.
 BROKEN = (OSError, SyntaxError, RuntimeError)
-#: What it says of those beyond its limits: sizes, and text chunks as large workflows have them.
-TOO_MUCH = (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning, ValueError)
+#: What it says of those beyond its limits: sizes, text chunks as large workflows have them, and the
+#: tags of a TIFF that it writes anew to turn it.
+TOO_MUCH = (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning, ValueError, TypeError)
 
 
 class OriginalImagesPipeline(StreamedMediaPipeline):
