@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from scrapy.exceptions import DownloadFailedError, DownloadTimeoutError, ResponseDataLossError
+from scrapy.exceptions import (
+    DownloadCancelledError,
+    DownloadFailedError,
+    DownloadTimeoutError,
+    ResponseDataLossError,
+)
 
 from civitai_crawler.handlers import ring
+from civitai_crawler.handlers.pacing import Pacer
 from civitai_crawler.handlers.partfile import PartFile, in_thread, side
+from civitai_crawler.handlers.site import Site
 from tests.streaming_support import BODY, OLD, placed
 
 if TYPE_CHECKING:
@@ -371,3 +378,15 @@ async def test_a_range_that_is_longer_than_the_rest_starts_anew(place):
     headers = {"ETag": '"one"', "Content-Range": f"bytes {had}-{len(BODY) - 1}/{len(BODY)}"}
     place.host.faults = [{"status": 206, "body": BODY, "headers": headers}]
     assert (await place.fetch()).resumed_from == 0
+
+
+async def test_a_stopping_crawl_does_not_wait_for_an_error_in_full(part):
+    head = b"HTTP/1.1 503 Busy\r\nContent-Length: 1000\r\n\r\n"
+    async with placed(part) as place, raw([head, *[b"slow"] * 20], between=0.3) as url:
+        begun = time.monotonic()
+        place.downloads._pacer = Pacer(
+            0, site=Site(place.site.url), stopping=lambda: time.monotonic() > begun + 0.5
+        )
+        with pytest.raises(DownloadCancelledError):
+            await place.downloads.fetch(place.request("/f", base=url))
+    assert time.monotonic() < begun + 4

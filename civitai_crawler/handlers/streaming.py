@@ -193,6 +193,7 @@ class StreamingDownloads:
         """Pass on an answer that is no file."""
         body = bytearray()
         while len(body) < MAX_ERROR and not hop.answer.content.at_eof():
+            self._check()
             body += await hop.chunk()
         flags = ["storage"] if hop.led_by_site else []
         headers = _headers(hop, keep_location=hop.on_site)
