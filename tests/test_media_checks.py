@@ -85,6 +85,13 @@ def test_size_without_hash(size, fits):
             verify(file, UNKNOWN, size, SHA, ABSENT)
 
 
+@pytest.mark.parametrize("size_kb", [0.0, -1.0, float("inf")])
+def test_a_size_that_no_file_has_says_nothing(size_kb):
+    assert verify(model_file(size_kb=size_kb), UNKNOWN, 5000, SHA, ABSENT) == "none"
+    with pytest.raises(NotTheFileError):
+        verify(model_file(name="c.json", size_kb=size_kb), JSON, 300, SHA, ABSENT)
+
+
 @pytest.mark.parametrize("kind", [HTML, JSON, sniff(b"<?xml version='1.0'?>"), sniff(b"")])
 @pytest.mark.parametrize("hashes", [{"SHA256": "cd" * 32}, {}])
 def test_words_in_place_of_a_file(kind, hashes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from civitai_crawler.pipelines import safetensors
@@ -116,7 +117,7 @@ def _refuse_words(file: ModelFile, kind: Kind, size: int) -> None:
     if kind.family not in ("page", "text"):
         return
     extension = file.name.rpartition(".")[2].lower()
-    fits = file.size_kb is not None and _fits(file, size)
+    fits = _published_size(file) is not None and _fits(file, size)
     if fits and (extension == kind.ext or kind.family == "text"):
         return
     if kind.family == "text" and extension not in _BINARY:
@@ -126,7 +127,11 @@ def _refuse_words(file: ModelFile, kind: Kind, size: int) -> None:
 
 def _fits(file: ModelFile, size: int) -> bool:
     """Compare with the published size: kibibytes as a float, so not to the byte."""
-    if file.size_kb is None:
-        return True
-    published = file.size_kb * 1024
-    return abs(size - published) <= max(1024, published / 1000)
+    published = _published_size(file)
+    return published is None or abs(size - published) <= max(1024, published / 1000)
+
+
+def _published_size(file: ModelFile) -> float | None:
+    """Return the published size in bytes; ``None`` for none, and for one that no file can have."""
+    size = (file.size_kb or 0) * 1024
+    return size if 0 < size < math.inf else None
