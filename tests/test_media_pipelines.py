@@ -132,6 +132,22 @@ async def test_read_only_archive_ends_the_crawl(tmp_path):
     assert done.result.log.count("The archive cannot be written") == 1
 
 
+async def test_what_lies_in_the_place_of_a_folder_ends_the_crawl_until_it_is_gone(tmp_path):
+    taken = tmp_path / "ada" / "posts"
+    taken.parent.mkdir()
+    taken.write_text("somebody else's", "utf-8")
+    done = await run(tmp_path, {original(1): PNG, original(2): PNG}, [image(1), image(2)])
+
+    assert done.result.reason == "archive_not_writable"
+    assert done.result.items == []
+    assert done.result.log.count("The archive cannot be written") == 1
+    assert taken.read_text("utf-8") == "somebody else's"
+
+    taken.unlink()
+    done = await run(tmp_path, {original(1): PNG, original(2): PNG}, [image(1), image(2)])
+    assert [item["size_bytes"] for item in done.result.items] == [len(PNG)] * 2
+
+
 def large_picture() -> bytes:
     """Make a picture of 36 million pixels: 144 MB in memory, some kilobytes on the way."""
     stream = io.BytesIO()

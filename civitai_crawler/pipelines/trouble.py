@@ -20,6 +20,10 @@ logger = logging.getLogger(__name__)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _LOCKED = {errno.EACCES, errno.EPERM, errno.EROFS}
+#: Something else lies where a file or folder belongs.
+_TAKEN = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}
+#: The disk is broken, unplugged or no more to be reached.
+_GONE = {errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN}
 #: A loop keeps only weak references to its tasks.
 _closing: set[asyncio.Task[None]] = set()
 
@@ -44,7 +48,7 @@ def end_crawl(crawler: Crawler, error: OSError | StoreError) -> UnfinishedError:
             f"({error.filename or 'a model file'}): move the archive, or leave out such files "
             "(max_size)."
         )
-    elif error.errno in _LOCKED:
+    elif error.errno in _LOCKED | _TAKEN | _GONE:
         reason = "archive_not_writable"
         place = error.filename2 or error.filename or "the archive folder"
         sentence = f"The archive cannot be written ({error.strerror}): {place}"
