@@ -367,3 +367,18 @@ def test_hidden_parameters_are_open():
     assert resources.needed(record, item) is None
     unknown = ImageRecord(Image(id=1, type="image"), None)
     assert resources.listed(unknown) is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "strength"),
+    [
+        ({"weight": 1}, "1.0"),
+        ({"weight": "0.8"}, "0.8"),
+        ({"weight": None, "strength": 0.7}, "0.7"),
+        ({"weight": True}, "None"),
+    ],
+)
+def test_a_resolved_model_has_the_strength_that_the_site_would_tell(entry, strength):
+    item = GenerationData(id=1, prompt_state="present", unresolved=[{"modelVersionId": 7, **entry}])
+    resources.resolve(item, {7: {"version_id": 7}})
+    assert [repr(one.strength) for one in item.resources] == [strength]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from civitai_crawler.api.parsers import convert
 from civitai_crawler.items import GenerationData, Resource
 
 if TYPE_CHECKING:
@@ -80,5 +81,5 @@ def resolve(item: GenerationData, known: Mapping[int, dict[str, Any] | None]) ->
 
 
 def _strength(entry: Mapping[str, Any]) -> float | None:
-    value = entry.get("weight", entry.get("strength"))
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    weight = convert.number(entry.get("weight"))
+    return convert.number(entry.get("strength")) if weight is None else weight
