@@ -290,7 +290,7 @@ class Image(Record):
     published_at: str | None = None
     """When it was published, ISO 8601."""
     has_meta: bool | None = None
-    """The site holds generation data for it (shown or hidden)."""
+    """The site shows generation data for it; ``False`` also where its creator hides them."""
     on_site: bool | None = None
     """Made in the site's own generator."""
     remix_of_id: int | None = None

@@ -365,8 +365,12 @@ def test_hidden_parameters_are_open():
     assert item is not None
     assert item.prompt_state == "hidden"
     assert resources.needed(record, item) is None
-    unknown = ImageRecord(Image(id=1, type="image"), None)
-    assert resources.listed(unknown) is None
+
+
+@pytest.mark.parametrize("has_meta", [None, False])  # hidden parameters are listed as none
+def test_what_a_list_shows_nothing_of_is_open(has_meta):
+    record = ImageRecord(Image(id=1, type="image", has_meta=has_meta), None)
+    assert resources.listed(record) is None
 
 
 @pytest.mark.parametrize(

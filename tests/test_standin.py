@@ -428,7 +428,7 @@ async def test_generation_data_in_its_three_states(client):
         assert data["resources"][0]["modelVersionId"] == picture.resources[0][0].id
         assert data["canRemix"] == (state == "present")
         detail = await client.trpc("image.get", id=picture.id)
-        assert (detail["hideMeta"], detail["hasMeta"]) == (state == "hidden", state != "absent")
+        assert (detail["hideMeta"], detail["hasMeta"]) == (state == "hidden", state == "present")
 
 
 async def test_comfy_is_an_object_here_and_text_there(client):

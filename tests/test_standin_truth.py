@@ -111,7 +111,7 @@ class Crawl:
             element["result"]["data"]["json"]
             for element in (await self.client.get(path, {**referer, **self.headers})).json
         )
-        hidden = "hidden" if detail["hasMeta"] else "absent"
+        hidden = "hidden" if detail["hideMeta"] else "absent"
         return {"id": number, "state": "present" if data["meta"] else hidden}
 
 

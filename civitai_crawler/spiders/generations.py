@@ -151,7 +151,7 @@ class GenerationsSpider(CivitaiSpider):
     def calls(self, batch: list[Wanted]) -> list[trpc.Call]:
         """Return the calls of one request: the images', then those that tell hidden from absent.
 
-        Whether a missing prompt is hidden or absent is told by image.get, where the list did not.
+        Whether a missing prompt is hidden or absent is told by image.get alone.
         """
         asked = [
             procedures.image_get_generation_data(row[0], authed=self.signed_in) for row in batch
@@ -202,9 +202,8 @@ class GenerationsSpider(CivitaiSpider):
                 yield from self.no_generation(data, row, batch, stage_of(response))
                 continue
             image_id, post_id, has_meta, creator = row
-            told = flags.get(image_id)
-            if isinstance(told, dict):
-                has_meta = bool(told.get("hasMeta") or told.get("hideMeta"))
+            if image_id in flags:
+                has_meta = _holds_meta(flags[image_id])
             try:
                 item = parsers.generation_data(data, image_id=image_id, has_meta=has_meta)
             except (BadRecordError, UnexpectedShapeError) as error:
@@ -246,7 +245,15 @@ def _wanted(record: ImageRecord) -> Wanted:
 
 
 def _unsure(batch: list[Wanted]) -> list[int]:
-    return [row[0] for row in batch if row[2] is None]
+    """Pick the images of which the lists show nothing: hidden parameters are listed as none."""
+    return [row[0] for row in batch if not row[2]]
+
+
+def _holds_meta(detail: Any) -> bool | None:
+    """Tell by image.get whether there are parameters, shown or not; ``None``: it does not tell."""
+    if not isinstance(detail, dict):
+        return None
+    return bool(detail.get("hasMeta") or detail.get("hideMeta"))
 
 
 def stage_of(asked: Request | Response) -> int:

@@ -24,13 +24,13 @@ def listed(record: ImageRecord) -> GenerationData | None:
     image = record.image
     if record.generation is not None:
         return record.generation
-    if image.has_meta is None:
+    if not image.has_meta:  # hidden parameters are listed as none
         return None
     return GenerationData(
         id=image.id,
         post_id=image.post_id,
         creator=image.creator,
-        prompt_state="hidden" if image.has_meta else "absent",
+        prompt_state="hidden",
         provenance=None,
         on_site=image.on_site,
         remix_of_id=image.remix_of_id,

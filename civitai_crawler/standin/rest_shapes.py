@@ -97,8 +97,8 @@ def showcase_picture(state: State, picture: Picture) -> dict[str, Any]:
         "type": picture.type,
         "minor": picture.minor,
         "poi": picture.poi,
-        "hasMeta": bool(picture.meta),
-        "hasPositivePrompt": bool((picture.meta or {}).get("prompt")),
+        "hasMeta": bool(picture.shown_meta),
+        "hasPositivePrompt": bool((picture.shown_meta or {}).get("prompt")),
         "onSite": picture.maker == "onsite",
         "remixOfId": picture.remix_of,
     }

@@ -75,8 +75,8 @@ def picture_slim(state: State, picture: Picture) -> dict[str, Any]:
 def _picture_full(picture: Picture) -> dict[str, Any]:
     return {
         **_picture_base(picture),
-        "hasMeta": bool(picture.meta),
-        "hasPositivePrompt": bool((picture.meta or {}).get("prompt")),
+        "hasMeta": bool(picture.shown_meta),
+        "hasPositivePrompt": bool((picture.shown_meta or {}).get("prompt")),
         "ingestion": "Scanned",
         "blockedFor": None,
         "needsReview": None,
