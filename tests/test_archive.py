@@ -8,7 +8,8 @@ import json
 import pytest
 
 from civitai_crawler.commands.proof import prove
-from civitai_crawler.standin import Standin
+from civitai_crawler.standin import Standin, trpc_calls
+from civitai_crawler.standin.trpc_input import TrpcError
 from tests.cli import DONE, crawl, feed, ids, scrapy
 
 
@@ -186,6 +187,29 @@ def test_an_unknown_user_ends_in_one_sentence(standin, tmp_path):
     assert "There is no creator named 'nobody_at_all'" in ended.log
     assert "Traceback" not in ended.log
     assert len(ended.sentences) == 1, ended.log
+
+
+@pytest.mark.parametrize(("failures", "code"), [(2, 0), (99, 1)])
+def test_a_creator_that_the_server_cannot_tell_is_not_unknown(
+    standin, tmp_path, monkeypatch, failures, code
+):
+    left = [TrpcError("SERVICE_UNAVAILABLE", "server busy")] * failures
+
+    def busy(ask):
+        if left:
+            raise left.pop()
+        return trpc_calls.user_get_creator(ask)
+
+    monkeypatch.setitem(trpc_calls.CALLS, "user.getCreator", busy)
+    ended = crawl(
+        standin, tmp_path, username="lumen_fox", include="models", download="none",
+        env={"CIVITAI_RETRY_TIMES": "2"},
+    )  # fmt: skip
+    assert ended.code == code, ended.log
+    assert "There is no creator" not in ended.log
+    assert ("The site cannot be asked" in ended.log) == bool(code)
+    if not code:
+        assert feed(tmp_path / "lumen_fox", "creators")[0]["post_count"] is not None
 
 
 def test_a_stopped_server_ends_in_one_sentence(tmp_path, world):

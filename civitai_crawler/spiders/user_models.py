@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from civitai_crawler.items import Post
     from civitai_crawler.spiders.pictures import Flags
 
+_GONE = 404
+
 
 class UserModelsSpider(ListingsSpider, GapsSpider):
     """Archive a creator completely.
@@ -106,11 +108,22 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
         ask = self.trpc(creator, counts, callback=self.parse_creator, errback=self.on_no_creator)
         yield self.again(ask)
 
-    def parse_creator(self, response: TextResponse) -> Iterator[Any]:
-        data, counts = trpc.results(self.json(response), 2)
+    def parse_creator(
+        self, response: TextResponse, calls: int = 2, counts: dict[str, Any] | None = None
+    ) -> Iterator[Any]:
+        data, *told = trpc.results(self.json(response), calls)
+        counts = next((one for one in told if isinstance(one, dict)), counts)
+        if isinstance(data, ApiError) and data.status != _GONE and calls > 1:
+            # What failed inside a batch is tried as often as any request when it is asked alone.
+            call = procedures.user_get_creator(self.username, authed=self.signed_in)
+            yield self.again(self.trpc(
+                call, callback=self.parse_creator, errback=self.on_no_creator, calls=1,
+                counts=counts,
+            ))  # fmt: skip
+            return
         if isinstance(data, ApiError) or data is None:
             raise self.unknown_user()
-        creator = parsers.creator(data, None if isinstance(counts, ApiError) else counts)
+        creator = parsers.creator(data, counts)
         yield creator
         self.count_on(creator, data)
         if self.download and not self.dry_run:
