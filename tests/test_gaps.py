@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from civitai_crawler.standin import Standin, World
+from civitai_crawler.standin import Standin, World, trpc_calls
+from civitai_crawler.standin.trpc_input import TrpcError
 from tests.cli import crawl, feed, ids, pointed_at, start
 
 
@@ -173,3 +174,25 @@ def test_posts_of_every_version_of_an_excluded_model_are_left_out(tmp_path):
     assert report_of(tmp_path)["kinds"]["posts"]["excluded"] == len(
         world.truth(signed_in=False)["excluded"]["posts"]
     )
+
+
+@pytest.mark.parametrize("generation", ["full", "auto"])
+def test_a_post_that_fails_inside_a_batch_is_asked_alone(
+    standin, tmp_path, monkeypatch, generation
+):
+    failed: list[int] = []
+
+    def busy(ask):
+        if not failed:
+            failed.append(ask.id())
+            raise TrpcError("SERVICE_UNAVAILABLE", "server busy")
+        return trpc_calls.post_get(ask)
+
+    monkeypatch.setitem(trpc_calls.CALLS, "post.get", busy)
+    ended = crawl(standin, tmp_path, username="lumen_fox", download="none", generation=generation)
+    assert failed
+    assert code(tmp_path) == 0, ended.log
+    assert_whole(standin, tmp_path)
+    titles = {one["id"]: one["title"] for one in feed(tmp_path / "lumen_fox", "posts")}
+    for image in feed(tmp_path / "lumen_fox", "images"):
+        assert image["post_title"] == titles[image["post_id"]]

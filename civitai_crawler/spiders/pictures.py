@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PAGE = 200
 #: Posts named in one request at most (the address stays below 2,000 characters).
 POSTS_PER_REQUEST = 100
+_GONE = 404
 
 
 class Flags(TypedDict, total=False):
@@ -219,9 +220,16 @@ class PicturesSpider(GenerationsSpider):
                 if self.asking != "full":
                     made[str(record.image.id)] = {**plain(record.generation), **stamp_of(origin)}
             images.append(plain(record.image))
+        return self.posts_of(list(met), images, made)
+
+    def posts_of(
+        self, posts: list[int], images: list[dict[str, Any]], made: dict[str, dict[str, Any]]
+    ) -> Request:
+        waiting = [fields for fields in images if fields["post_id"] in posts]
+        keys = [key for fields in waiting if (key := str(fields["id"])) in made]
         return self.trpc(
-            *self.post_calls(met), callback=self.parse_found_posts, stage=SEARCH,
-            posts=list(met), images=images, made=made,
+            *self.post_calls(posts), callback=self.parse_found_posts, stage=SEARCH,
+            posts=posts, images=waiting, made={key: made[key] for key in keys},
         )  # fmt: skip
 
     def parse_found_posts(
@@ -234,8 +242,13 @@ class PicturesSpider(GenerationsSpider):
         results = trpc.results(self.json(response), len(posts))
         left_out = set()
         for post_id, data in zip(posts, results, strict=True):
+            if isinstance(data, ApiError) and data.status != _GONE and len(posts) > 1:
+                left_out.add(post_id)  # what failed inside a batch is asked alone
+                yield self.posts_of([post_id], images, made)
+                continue
             if isinstance(data, ApiError):
-                yield self.failed("post", post_id, "not_found", data.message, status=data.status)
+                reason = "not_found" if data.status == _GONE else "server_error"
+                yield self.failed("post", post_id, reason, data.message, status=data.status)
                 continue
             try:
                 post = parsers.post(data)
