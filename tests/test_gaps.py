@@ -196,3 +196,22 @@ def test_a_post_that_fails_inside_a_batch_is_asked_alone(
     titles = {one["id"]: one["title"] for one in feed(tmp_path / "lumen_fox", "posts")}
     for image in feed(tmp_path / "lumen_fox", "images"):
         assert image["post_title"] == titles[image["post_id"]]
+
+
+def test_hidden_is_told_from_absent_though_the_server_is_busy(standin, tmp_path, monkeypatch):
+    asked: set[int] = set()
+
+    def busy(ask):
+        if ask.id() not in asked:
+            asked.add(ask.id())
+            raise TrpcError("SERVICE_UNAVAILABLE", "server busy")
+        return trpc_calls.image_get(ask)
+
+    monkeypatch.setitem(trpc_calls.CALLS, "image.get", busy)
+    crawl(standin, tmp_path, username="lumen_fox", download="none")
+    found = {
+        one["id"]: one["prompt_state"] for one in feed(tmp_path / "lumen_fox", "generation_data")
+    }
+    states = {one["id"]: one["state"] for one in standin.truth(signed_in=False)["generation"]}
+    assert found == states
+    assert asked

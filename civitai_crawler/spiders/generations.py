@@ -202,8 +202,12 @@ class GenerationsSpider(CivitaiSpider):
                 yield from self.no_generation(data, row, batch, stage_of(response))
                 continue
             image_id, post_id, has_meta, creator = row
+            told = flags.get(image_id)
+            if isinstance(told, ApiError) and told.status != _GONE and len(batch) > 1:
+                yield self.generation_batch([row], stage_of(response))
+                continue
             if image_id in flags:
-                has_meta = _holds_meta(flags[image_id])
+                has_meta = _holds_meta(told)
             try:
                 item = parsers.generation_data(data, image_id=image_id, has_meta=has_meta)
             except (BadRecordError, UnexpectedShapeError) as error:
