@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from civitai_crawler.standin import Standin, World, trpc_calls
+from civitai_crawler.standin import Standin, World, paging, rest_images, trpc_calls
 from civitai_crawler.standin.trpc_input import TrpcError
 from tests.cli import crawl, feed, ids, pointed_at, start
 
@@ -215,3 +215,15 @@ def test_hidden_is_told_from_absent_though_the_server_is_busy(standin, tmp_path,
     states = {one["id"]: one["state"] for one in standin.truth(signed_in=False)["generation"]}
     assert found == states
     assert asked
+
+
+def test_an_empty_page_of_the_search_is_not_its_end(standin, tmp_path, monkeypatch):
+    def by_offset(rows, limit, cursor, faults):
+        if cursor is None:
+            return [], "0|1"
+        return paging.by_offset(rows, limit, cursor, faults)
+
+    monkeypatch.setattr(rest_images, "by_offset", by_offset)
+    ended = crawl(standin, tmp_path, username="lumen_fox", download="none")
+    assert code(tmp_path) == 0, ended.log
+    assert_whole(standin, tmp_path)

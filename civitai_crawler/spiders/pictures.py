@@ -197,11 +197,12 @@ class PicturesSpider(GenerationsSpider):
         yield from self.pictures(at_home, response, anyone=gallery)
         for posts in self.batches(list(met), self.post_calls):
             yield self.found_posts({post: met[post] for post in posts}, response)
-        # Newest first: in a later pass, a page of nothing new ends the walk.
-        caught_up = self.ledger.passes and not met and all(map(self.is_held, page.items))
+        # Newest first: in a later pass, a page of nothing new ends the walk. An empty page with a
+        # cursor is no end.
+        caught_up = self.ledger.passes and page.items and all(map(self.is_held, page.items))
         if page.next_cursor is None:
             self.ledger.mark("walked", ",".join(query), str(self.ledger.passes))
-        elif page.items and not caught_up:
+        elif met or not caught_up:
             yield self.search(page.next_cursor, **query)
 
     def is_held(self, record: ImageRecord) -> bool:
