@@ -70,7 +70,7 @@ def parse(text: str) -> dict[str, Any]:
         known["prompt"] = words.strip()
     else:
         known["negativePrompt"] = words[negative.end() :].strip()
-    for name, value in _pairs(rest).items():
+    for name, value in _pairs(rest.lstrip()).items():
         known.setdefault(*_named(name, value))
     if hashes := _hashes(known):
         known["hashes"] = hashes

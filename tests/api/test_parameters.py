@@ -25,6 +25,7 @@ def test_all_parts():
         ("a fox\nNegative prompt: cat", {"prompt": "a fox", "negativePrompt": "cat"}),
         ("Negative prompt:\nSteps: 1", {"prompt": "", "negativePrompt": "", "steps": 1}),
         ("Steps: 20", {"prompt": "", "steps": 20}),
+        ("a\n \tSteps: 20, Seed: 5", {"prompt": "a", "steps": 20, "seed": 5}),
         ("a\r\nSteps: 20, Seed: -1\r\n", {"prompt": "a", "steps": 20, "seed": -1}),
         (
             "Steps: 3 stairs to the lake\nSteps: 20",
