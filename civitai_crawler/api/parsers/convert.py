@@ -8,6 +8,7 @@ from typing import Any
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_LARGEST = 2**63 - 1
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -22,6 +23,12 @@ def integer(value: Any) -> int | None:
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
         return int(value)
     return None
+
+
+def record_id(value: Any) -> int | None:
+    """Take whole numbers that a database holds: the site's own has 32 bits for an id."""
+    found = integer(value)
+    return None if found is None or abs(found) > _LARGEST else found
 
 
 def number(value: Any) -> float | None:

@@ -57,7 +57,7 @@ class Fields:
 
     def reference(self, *keys: str) -> int | None:
         """Read the id of another record: missing is fine, wrong is not."""
-        value = self._take(keys, convert.integer)
+        value = self._take(keys, convert.record_id)
         for key in keys:
             if value is None and key in self._failed:
                 raise self.bad(key, "an integer")
