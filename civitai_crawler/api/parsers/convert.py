@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _LARGEST = 2**63 - 1
+_HUGE = 1e300
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -32,7 +32,7 @@ def record_id(value: Any) -> int | None:
 
 
 def number(value: Any) -> float | None:
-    """Take finite numbers, also as text."""
+    """Take finite numbers, also as text, that stay finite when they are reckoned with."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
@@ -43,7 +43,7 @@ def number(value: Any) -> float | None:
         converted = float(value)
     except OverflowError:
         return None
-    return converted if math.isfinite(converted) else None
+    return converted if abs(converted) < _HUGE else None  # neither is NaN
 
 
 def text(value: Any) -> str | None:
