@@ -227,3 +227,22 @@ def test_an_empty_page_of_the_search_is_not_its_end(standin, tmp_path, monkeypat
     ended = crawl(standin, tmp_path, username="lumen_fox", download="none")
     assert code(tmp_path) == 0, ended.log
     assert_whole(standin, tmp_path)
+
+
+def test_data_that_cannot_be_decoded_costs_its_record_only(standin, tmp_path, monkeypatch):
+    truth = sorted(one["id"] for one in standin.truth(signed_in=False)["generation"])
+    deep: list[object] = []
+    for _ in range(150):  # deeper than is decoded
+        deep = [deep]
+
+    def nested(ask):
+        data = trpc_calls.image_get_generation_data(ask)
+        return {**data, "tools": deep} if ask.id() == truth[0] else data
+
+    monkeypatch.setitem(trpc_calls.CALLS, "image.getGenerationData", nested)
+    standin.faults.devalue = True
+    crawl(standin, tmp_path, username="lumen_fox", download="none")
+    assert ids(tmp_path / "lumen_fox", "generation_data") == truth[1:]
+    (failure,) = feed(tmp_path / "lumen_fox", "failures")
+    assert (failure["kind"], failure["item_id"]) == ("generation_data", truth[0])
+    assert "levels deep" in failure["message"]

@@ -76,7 +76,8 @@ def result(payload: Any) -> Any:
 def results(payload: Any, count: int) -> list[Any | ApiError]:
     """Unpack the answer to ``count`` calls sent together, in their order.
 
-    The error of one call stands in its place. A lone envelope is the answer to a single call; for a
+    The error of one call stands in its place, and so does one of status 0 for data that cannot be
+    decoded. A lone envelope is the answer to a single call; for a
     batch it is the refusal of all of them and raised as ``ApiError``. Raises
     ``UnexpectedShapeError`` when the number of envelopes is another, or one of them is none.
     """
@@ -97,6 +98,11 @@ def _result_or_error(envelope: Any) -> Any | ApiError:
         return result(envelope)
     except ApiError as error:
         return error
+    except UnexpectedShapeError as error:
+        body = envelope.get("result") if isinstance(envelope, dict) else None
+        if not (isinstance(body, dict) and "data" in body):
+            raise
+        return ApiError(str(error), status=0)
 
 
 def _envelope(values: dict[str, Any], *, markers: bool) -> dict[str, Any]:

@@ -121,6 +121,8 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
                 counts=counts,
             ))  # fmt: skip
             return
+        if isinstance(data, ApiError) and data.status != _GONE:
+            raise self.stop("server_error", f"The site cannot be asked: {data.message}")
         if isinstance(data, ApiError) or data is None:
             raise self.unknown_user()
         creator = parsers.creator(data, counts)

@@ -359,6 +359,14 @@ def test_a_batch_may_mix_encodings():
     assert told(second) == {"message": "No", "status": 403, "code": "FORBIDDEN"}
 
 
+def test_data_that_cannot_be_decoded_costs_its_call_only():
+    first, second = trpc.results([{"result": {"data": "[[9]]"}}, {"result": {"data": "[5]"}}], 2)
+    assert told(first) == {
+        "message": "devalue position 9 is outside of the text", "status": 0, "code": "",
+    }  # fmt: skip
+    assert second == 5
+
+
 def test_a_lone_error_refuses_the_whole_batch():
     with pytest.raises(ApiError, match="Gone"):
         trpc.results(error(), 2)
@@ -377,6 +385,8 @@ def test_a_lone_answer_serves_a_single_call():
         ([{"result": {"data": 1}}] * 3, 2),
         ({"result": {"data": 1}}, 2),
         ([{"result": {"data": 1}}, {}], 2),
+        ([{"result": {"data": 1}}, 5], 2),
+        ([{"result": {"data": 1}}, {"result": 5}], 2),
         (None, 1),
     ],
 )
