@@ -246,3 +246,14 @@ def test_data_that_cannot_be_decoded_costs_its_record_only(standin, tmp_path, mo
     (failure,) = feed(tmp_path / "lumen_fox", "failures")
     assert (failure["kind"], failure["item_id"]) == ("generation_data", truth[0])
     assert "levels deep" in failure["message"]
+
+
+@pytest.mark.parametrize("count", [["x"], {"models": "many"}, {"models": "12"}])
+def test_a_count_of_another_kind_costs_the_count_only(standin, tmp_path, monkeypatch, count):
+    def creator(ask):
+        return {**trpc_calls.user_get_creator(ask), "_count": count}
+
+    monkeypatch.setitem(trpc_calls.CALLS, "user.getCreator", creator)
+    ended = crawl(standin, tmp_path, username="lumen_fox", download="none", include="models")
+    assert "Traceback" not in ended.log
+    assert ids(tmp_path / "lumen_fox", "models") == standin.truth(signed_in=False)["models"]

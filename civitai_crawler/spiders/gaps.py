@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from civitai_crawler.api import parsers
 from civitai_crawler.ledger import holdings
 from civitai_crawler.ledger.refusals import IMAGES_MISSING, Refusals
 from civitai_crawler.spiders.base import CHECK, REPAIR, SEARCH
@@ -65,7 +66,7 @@ class GapsSpider(GoneSpider):
         if holdings.scope(self.ledger.db).get("exclude", scope["exclude"]) != scope["exclude"]:
             self.ledger.db.execute("DELETE FROM marks WHERE kind LIKE 'excluded%'")
         self.ledger.set_fact("scope", json.dumps(scope))
-        own = (data.get("_count") or {}).get("models")
+        own = parsers.creator(data).model_count
         images = (creator.image_count or 0) + (creator.video_count or 0)
         told = {("models user.getCreator", own, holdings.ALL_LEVELS)}
         if creator.post_count is not None:
