@@ -144,6 +144,7 @@ def test_each_kind_of_damage(archive):
         "index.html",
         "posts.jsonl",
         "posts.csv",
+        "posts.20260501T000000Z.jsonl",
         "models/Fox (5)/v1 (7)/fox.json",
         "models/Fox (5)/v1 (7)/fox.civitai.info",
         "models/Fox (5)/v1 (7)/fox.metadata.json",
@@ -159,7 +160,9 @@ def test_what_records_do_not_speak_of_is_no_damage(archive, name):
     assert verify(archive).code == 0
 
 
-@pytest.mark.parametrize("name", ["posts/12.txt", "model.safetensors", "posts/quarantine/x.png"])
+@pytest.mark.parametrize(
+    "name", ["posts/12.txt", "posts.old.jsonl", "model.safetensors", "posts/quarantine/x.png"]
+)
 def test_what_only_looks_like_it_is_extra(archive, name):
     (archive / name).parent.mkdir(exist_ok=True)
     (archive / name).write_bytes(b"x")

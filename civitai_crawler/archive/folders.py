@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Endings of feeds; an archive that changed its format has both, what is read last counts.
 SUFFIXES = (".csv", ".jsonl")
+#: What a feed that ``fresh=true`` has set aside has in its name besides.
+_ASIDE = re.compile(r"\.\d{8}T\d{6}Z$")
 
 
 def archives(given: Iterable[Path]) -> list[Path]:
@@ -68,9 +71,9 @@ def feed_sizes(archive: Path) -> dict[str, int]:
 
 
 def is_feed(name: str) -> bool:
-    """Tell whether a file of this name is a feed of an archive."""
+    """Tell whether a file of this name is a feed of an archive, or was one until a fresh start."""
     stem, dot, suffix = name.rpartition(".")
-    return stem in FEEDS and dot + suffix in SUFFIXES
+    return _ASIDE.sub("", stem) in FEEDS and dot + suffix in SUFFIXES
 
 
 def _is_archive(folder: Path) -> bool:
