@@ -44,6 +44,7 @@ def test_wrong_names_of_arguments_are_refused(spider, given, sentence):
         ({"download": "all"}, "'all' is none of images, files"),
         ({"api": "soap"}, "expected one of rest, trpc"),
         ({"gallery": "maybe"}, "expected one of true, false"),
+        ({"types": "LORA,Chekpoint"}, "'Chekpoint' is no type. Did you mean Checkpoint?"),
         ({"level": "64"}, "expected a sum of"),
         ({"level": "x"}, "expected a sum of"),
         ({"since": "yesterday"}, "expected a date"),
@@ -56,6 +57,12 @@ def test_wrong_values_are_refused_with_a_sentence(given, sentence):
         UserModelsSpider(**{"username": "ada", **given})
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_types_are_asked_for_as_the_site_spells_them():
+    """It refuses any other spelling, and the request would stay for the next run."""
+    spider = UserModelsSpider(username="ada", types="lora, LoCon,Of tomorrow")
+    assert spider.types == ["LORA", "LoCon", "Of tomorrow"]
 
 
 def test_a_creator_may_be_a_link():

@@ -23,6 +23,13 @@ T = TypeVar("T")
 INCLUDES = ("models", "posts", "images", "generation")
 DOWNLOADS = ("images", "files")
 GENERATIONS = ("auto", "full", "none")
+#: Types of models as the site spells them, which it minds; it may have more by now.
+MODEL_TYPES = (
+    *("Checkpoint", "TextualInversion", "Hypernetwork", "AestheticGradient", "LORA", "LoCon"),
+    *("DoRA", "Controlnet", "Upscaler", "MotionModule", "VAE", "TextEncoder", "UNet"),
+    *("CLIPVision", "Poses", "Wildcards", "Workflows", "ComfyWorkflows", "Detection"),
+    *("VisionLanguage", "CLIP", "LLM", "Other"),
+)
 FRESH = "fresh"
 
 
@@ -59,6 +66,17 @@ def subset(name: str, text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
         if word not in allowed:
             raise UsageError(f"{name}={text}: {word!r} is none of {', '.join(allowed)}, none.")
     return tuple(word for word in allowed if word in chosen)
+
+
+def types(text: str) -> list[str]:
+    """Read types of models, spelled in any case; what only resembles one is refused."""
+    known = {word.casefold(): word for word in MODEL_TYPES}
+    chosen = [known.get(word.casefold(), word) for word in words_of(text)]
+    for word in chosen:
+        near = difflib.get_close_matches(word.casefold(), known, 1)
+        if word not in MODEL_TYPES and near:
+            raise UsageError(f"types={text}: {word!r} is no type. Did you mean {known[near[0]]}?")
+    return chosen
 
 
 def one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:

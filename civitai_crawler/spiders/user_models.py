@@ -63,7 +63,7 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
             raise UsageError("A crawl archives one creator; scrapy crawl starts one per name.")
         self.username = names[0]
         self.include = set(arguments.subset("include", include, arguments.INCLUDES))
-        self.types, self.base_models = words_of(types), words_of(base_models)
+        self.types, self.base_models = arguments.types(types), words_of(base_models)
         self.since = arguments.since(since)
         self.gallery = arguments.flag("gallery", gallery)
         self.api = arguments.one_of("api", api, ("rest", "trpc"))
