@@ -133,6 +133,29 @@ def test_cookies_file(tmp_path):
     assert sent(both, f"{BASE}/posts/1")["Cookie"] == "token=text"
 
 
+ROW = (".civitai.com", "TRUE", "/", "TRUE", "4102444800", "token", "one")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"\ufeff{netscape(ROW)}",
+        netscape(ROW).replace("\n", "\r\n"),
+        netscape(ROW).removeprefix(HEADER),
+        netscape(("civitai.com", *ROW[1:])),  # dot and flag do not agree
+        netscape((".example.com", "FALSE", *ROW[2:]), ROW),
+        HEADER + ".example.com\tTRUE\t/\tTRUE\t0\tempty\n" + "\t".join(ROW),
+        netscape((*ROW[:4], "-1", *ROW[5:])),
+        netscape((*ROW[:4], "4102444800.5", *ROW[5:])),
+    ],
+)
+def test_cookies_files_of_all_kinds_of_programs(tmp_path, content):
+    path = tmp_path / "cookies.txt"
+    path.write_bytes(content.encode())
+    mw = middleware(COOKIES_FILE=str(path))
+    assert sent(mw, f"{BASE}/posts/1")["Cookie"] == "token=one"
+
+
 @pytest.mark.parametrize(
     "content",
     [

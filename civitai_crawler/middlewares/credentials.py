@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 import time
-import warnings
 from dataclasses import dataclass, field
-from http.cookiejar import Cookie, LoadError, MozillaCookieJar
+from http.cookiejar import Cookie
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from civitai_crawler.exceptions import UsageError
@@ -25,6 +25,8 @@ Kind = Literal["none", "cookies", "api key"]
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\x20-\x7e]*")
 _KEY = re.compile(r"[\x21-\x7e]+")
+#: Between the fields of a line of cookies.txt.
+_TABS = 6
 _LABEL = re.compile(r"cookie\s*:", re.IGNORECASE)
 
 
@@ -91,32 +93,41 @@ def _of_text(text: str, host: str) -> Iterator[Cookie]:
 
 def _of_file(path: str, host: str) -> Iterator[Cookie]:
     """Read the site's cookies of a Netscape cookies.txt."""
-    jar = MozillaCookieJar(path)
     problem = ""
     try:
-        # The standard library warns with a traceback, whose text quotes values of the file.
-        with warnings.catch_warnings(action="ignore"):
-            jar.load(ignore_discard=True, ignore_expires=True)
-    except (LoadError, ValueError):
+        rows = list(_rows(Path(path).read_text(encoding="utf-8-sig"), host))
+    except (ValueError, OverflowError):
         problem = "CIVITAI_COOKIES_FILE is no cookies.txt in the Netscape format."
     except OSError:
         problem = "CIVITAI_COOKIES_FILE cannot be read."
     if problem:  # outside of the except block: the original's text quotes a line of the file
         raise UsageError(problem)
-    found = [each for each in jar if _usable(each, host)]
+    found = [row for row in rows if row[-1] <= 0 or row[-1] >= time.time()]
     if not found:
         raise UsageError(f"CIVITAI_COOKIES_FILE holds no valid cookie of {host}.")
-    for each in found:
-        if not _NAME.fullmatch(each.name) or not _VALUE.fullmatch(each.value or ""):
+    for path_, name, value, expires in found:
+        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise UsageError("CIVITAI_COOKIES_FILE holds a cookie with characters it may not have.")
-        yield cookie(each.name, each.value or "", host, path=each.path, expires=each.expires)
+        yield cookie(name, value, host, path=path_, expires=max(expires, 0))
 
 
-def _usable(found: Cookie, host: str) -> bool:
-    if found.expires and found.expires < time.time():
-        return False
-    domain = found.domain.removeprefix(".")
-    return host == domain or (found.domain_specified and host.endswith(f".{domain}"))
+def _rows(text: str, host: str) -> Iterator[tuple[str, str, str, int]]:
+    """Yield path, name, value and expiry (0: none) of the cookies of *host*.
+
+    The standard library refuses a whole file that has a byte order mark or no first line, or for
+    one cookie of any site whose dot and flag do not agree, as some programs write them. Raises
+    ValueError for what has lines, but none of the format, and for an expiry that is no number.
+    """
+    lines = [line.removeprefix("#HttpOnly_").rstrip("\r") for line in text.split("\n")]
+    lines = [line for line in lines if line.strip() and not line.startswith("#")]
+    rows = [line.split("\t") for line in lines if line.count("\t") == _TABS]
+    if lines and not rows:
+        raise ValueError("no line has seven fields")
+    for domain, wide, path, _, expires, name, value in rows:
+        place = domain.removeprefix(".").lower()
+        wider = wide.upper() == "TRUE" and host.endswith(f".{place}")
+        if name and (host == place or wider):
+            yield path, name, value, int(float(expires or 0))
 
 
 def cookie(
