@@ -135,6 +135,24 @@ def test_a_forgotten_creator_is_one_sentence():
     assert "Traceback" not in ended.log
 
 
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (("crawl", "user_models", "-a", "username=lumen_fox"), 2),
+        (("verify", "tests"), 2),
+        (("doctor",), 1),
+    ],
+)
+def test_a_language_without_utf8_is_one_sentence(args, code, tmp_path):
+    """Otherwise names with a letter of another language fail, each with a traceback."""
+    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "CIVITAI_ARCHIVE": str(tmp_path)}
+    env |= {"CIVITAI_BASE_URL": "http://127.0.0.1:1"}
+    ended = scrapy(*args, env=env)
+    assert ended.code == code, ended.log
+    assert "File names cannot be written here as UTF-8, but as ascii" in ended.log
+    assert "Traceback" not in ended.log
+
+
 def test_the_development_script_tells_its_commands():
     told = subprocess.run([ROOT / "dev"], capture_output=True, text=True, check=False)
     assert told.returncode == 2

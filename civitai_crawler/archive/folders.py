@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,23 @@ SUFFIXES = (".csv", ".jsonl")
 _ASIDE = re.compile(r"\.\d{8}T\d{6}Z$")
 
 
+def check_names() -> None:
+    """Raise :class:`UsageError` where the system's language keeps names from being written."""
+    encoding = sys.getfilesystemencoding()
+    if encoding.replace("-", "").lower() != "utf8":
+        raise UsageError(
+            f"File names cannot be written here as UTF-8, but as {encoding}: set PYTHONUTF8=1."
+        )
+
+
 def archives(given: Iterable[Path]) -> list[Path]:
     """Return the archive folders among *given* and directly below them, without hidden ones.
 
     Raises:
-        UsageError: a path is no folder, or there is no archive in it.
+        UsageError: a path is no folder, or there is no archive in it; see :func:`check_names` too.
 
     """
+    check_names()
     found: list[Path] = []
     for path in given:
         try:

@@ -17,6 +17,7 @@ import scrapy
 
 from civitai_crawler import options
 from civitai_crawler.amounts import size
+from civitai_crawler.archive.folders import check_names
 from civitai_crawler.commands.finding import OK, PROBLEM, WARNING, Finding
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.ledger.schema import is_in_use
@@ -50,6 +51,7 @@ def settings_check(settings: BaseSettings) -> Finding:
     ours = {name: settings.get(name) for name in settings if name.startswith(options.PREFIX)}
     try:
         options.check(ours, os.environ)
+        check_names()
     except UsageError as error:
         return Finding(
             PROBLEM, "Settings", str(error), "The README has a table of all settings."

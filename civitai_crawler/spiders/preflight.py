@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from civitai_crawler import options, stores
+from civitai_crawler.archive.folders import check_names
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.handlers import proxies
 from civitai_crawler.middlewares.login import credentials
@@ -22,6 +23,7 @@ def check(settings: BaseSettings) -> None:
     values: dict[str, Any] = {name: settings.get(name) for name in ours}
     options.check(values, os.environ)
     proxies.of_hosts(settings)
+    check_names()
     credentials(settings)
     stores.check(settings)
     folder = Path(settings["CIVITAI_ARCHIVE"])
