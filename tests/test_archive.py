@@ -124,6 +124,14 @@ def test_several_creators_in_one_command(world, standin, tmp_path):
         assert set(ids(tmp_path / name, "models")) == set(truth["models"])
 
 
+def test_one_unknown_creator_is_not_hidden_by_refusals_of_another(standin, tmp_path):
+    given = {"username": "lumen_fox,nobody_here", "include": "models", "download": "files"}
+    ended = crawl(standin, tmp_path, given=given)
+    assert "There is no creator named 'nobody_here'" in ended.log
+    assert "complete but for refusals" in (tmp_path / "lumen_fox/report.json").read_text()
+    assert ended.code == 1
+
+
 def test_single_posts(world, standin, tmp_path):
     truth = world.truth(signed_in=False)
     post = next(post for post in truth["posts"])

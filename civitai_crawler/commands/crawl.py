@@ -15,7 +15,7 @@ from scrapy.spiderloader import SpiderLoader
 from civitai_crawler.commands import crawl_help
 from civitai_crawler.exceptions import CivitaiError, UsageError
 from civitai_crawler.ledger import Ledger
-from civitai_crawler.ledger.summary import verdict
+from civitai_crawler.ledger.summary import REFUSED, verdict
 
 if TYPE_CHECKING:
     import argparse
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 #: Exit codes: the crawl was ended early; wrong input; interrupted and can go on. What a finished
 #: crawl ends with, its ledger says: 0 complete, 3 but for refusals, 4 something is missing.
 DONE, ENDED, MISUSED, INTERRUPTED = 0, 1, 2, 4
+#: The same, the worst last: of several crawls it counts.
+_BY_WEIGHT = (DONE, REFUSED, INTERRUPTED, ENDED, MISUSED)
 
 
 class Command(CrawlCommand):
@@ -84,7 +86,7 @@ class Command(CrawlCommand):
             crawler = process.create_crawler(spider)
             started.append(Started(crawler, process.crawl(crawler, **arguments)))
         process.start()
-        self.exitcode = max(each.exit_code() for each in started)
+        self.exitcode = max((each.exit_code() for each in started), key=_BY_WEIGHT.index)
         if any(each.interrupted for each in started):
             fresh = " (without fresh=true)" if "fresh" in opts.spargs else ""
             logger.info("Interrupted. The same command%s goes on where it was.", fresh)
