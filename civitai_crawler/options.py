@@ -218,6 +218,18 @@ def defaults(*sources: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def unknown(source: Mapping[str, Any]) -> dict[str, str]:
+    """Return the ``CIVITAI_*`` names of *source* that do not exist.
+
+    Without their values: Scrapy logs settings, and a key may stand under a mistyped name.
+    """
+    return dict.fromkeys((name for name in source if _is_unknown(name)), "")
+
+
+def _is_unknown(name: str) -> bool:
+    return name.startswith(PREFIX) and name not in OPTIONS and name not in _NOT_OURS
+
+
 #: Scrapy's settings of object storage that come from the environment and ``.env`` as ours do.
 STORAGE = (
     "FILES_STORE",
@@ -262,8 +274,8 @@ def check(settings: Mapping[str, Any], names: Iterable[str] = ()) -> None:
 
     *names* are further names to look at, such as those of the environment.
     """
-    for name in {*settings, *names} - _NOT_OURS:
-        if name.startswith(PREFIX) and name not in OPTIONS:
+    for name in {*settings, *names}:
+        if _is_unknown(name):
             near = difflib.get_close_matches(name, OPTIONS, 1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise UsageError(f"There is no setting {name}.{hint}")

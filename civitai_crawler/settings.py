@@ -12,7 +12,8 @@ from scrapy.utils.conf import closest_scrapy_cfg
 from civitai_crawler import options
 
 # Beside scrapy.cfg, which Scrapy finds from any folder of the project.
-_sources = (os.environ, dotenv_values(Path(closest_scrapy_cfg()).parent / ".env"))
+_dotenv = dotenv_values(Path(closest_scrapy_cfg()).parent / ".env")
+_sources = (os.environ, _dotenv)
 
 BOT_NAME = "civitai_crawler"
 SPIDER_MODULES = ["civitai_crawler.spiders"]
@@ -130,4 +131,5 @@ LOG_FORMATTER = "civitai_crawler.extensions.logs.QuietLogFormatter"
 STATS_DUMP = False  # default True: the report is what a person wants to read
 
 # --- our own (see the table in README.md) -----------------------------------------------------
+globals().update(options.unknown(_dotenv))  # a crawl refuses them by name
 globals().update(options.defaults(*_sources))

@@ -67,3 +67,16 @@ def test_the_file_beside_scrapy_cfg_is_read_from_every_folder_of_the_project(tmp
             text=True, check=True,
         )  # fmt: skip
         assert told.stdout.strip() == value
+
+
+def test_a_setting_that_does_not_exist_is_named_from_the_file_too(tmp_path):
+    (tmp_path / "scrapy.cfg").write_text("[settings]\ndefault = civitai_crawler.settings\n")
+    (tmp_path / ".env").write_text("CIVITAI_API_KEYS=s3cret\n")
+    told = subprocess.run(
+        [sys.executable, "-m", "scrapy", "crawl", "user_models", "-a", "username=ada"],
+        cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert told.returncode == 2, told.stderr
+    assert "There is no setting CIVITAI_API_KEYS. Did you mean CIVITAI_API_KEY?" in told.stderr
+    assert "s3cret" not in told.stderr + told.stdout
