@@ -153,6 +153,20 @@ def test_a_language_without_utf8_is_one_sentence(args, code, tmp_path):
     assert "Traceback" not in ended.log
 
 
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        (("-L", "debug"), "LOG_LEVEL cannot be 'debug': expected one of DEBUG, INFO"),
+        (("--logfile", "/nowhere/x.log"), "The log file /nowhere/x.log cannot be written: No such"),
+    ],
+)
+def test_a_log_that_cannot_be_is_one_sentence(option, sentence):
+    ended = scrapy("crawl", "user_models", "-a", "username=lumen_fox", *option)
+    assert ended.code == 2
+    assert sentence in ended.log
+    assert "Traceback" not in ended.log
+
+
 def test_the_development_script_tells_its_commands():
     told = subprocess.run([ROOT / "dev"], capture_output=True, text=True, check=False)
     assert told.returncode == 2

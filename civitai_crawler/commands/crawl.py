@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scrapy.commands.crawl import Command as CrawlCommand
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import argparse
 
     from scrapy.crawler import Crawler
+    from scrapy.settings import BaseSettings
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Command(CrawlCommand):
             self._print_help(args)
             sys.exit(DONE)
         super().process_options(args, opts)
+        _check_log(self.settings or Settings())
 
     def _print_help(self, args: list[str]) -> None:
         """Tell the arguments of the spider that is named; without one, all there is."""
@@ -90,6 +93,21 @@ class Command(CrawlCommand):
         if any(each.interrupted for each in started):
             fresh = " (without fresh=true)" if "fresh" in opts.spargs else ""
             logger.info("Interrupted. The same command%s goes on where it was.", fresh)
+
+
+def _check_log(settings: BaseSettings) -> None:
+    """Raise Scrapy's UsageError for a log that Scrapy would fail to open with a traceback."""
+    level, file = settings["LOG_LEVEL"], settings["LOG_FILE"]
+    if isinstance(level, str) and level not in logging.getLevelNamesMapping():
+        levels = "DEBUG, INFO, WARNING, ERROR, CRITICAL"
+        sentence = f"LOG_LEVEL cannot be {level!r}: expected one of {levels}."
+        raise ScrapyUsageError(sentence, print_help=False)
+    try:
+        if file:
+            Path(file).open("ab").close()
+    except OSError as error:
+        sentence = f"The log file {file} cannot be written: {error.strerror}."
+        raise ScrapyUsageError(sentence, print_help=False) from error
 
 
 class Started:
