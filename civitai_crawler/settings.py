@@ -4,6 +4,7 @@ Whatever differs from Scrapy's default says so and why. Our own settings are at 
 """
 
 import os
+import sys
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -12,7 +13,12 @@ from scrapy.utils.conf import closest_scrapy_cfg
 from civitai_crawler import options
 
 # Beside scrapy.cfg, which Scrapy finds from any folder of the project.
-_dotenv = dotenv_values(Path(closest_scrapy_cfg()).parent / ".env")
+_file = Path(closest_scrapy_cfg()).parent / ".env"
+try:
+    _dotenv = dotenv_values(_file)
+except UnicodeDecodeError:  # as PowerShell's > writes it; its text would quote the file
+    sys.stderr.write(f"{_file} is no UTF-8 text.\n")
+    raise SystemExit(2) from None
 _sources = (os.environ, _dotenv)
 
 BOT_NAME = "civitai_crawler"

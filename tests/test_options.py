@@ -80,3 +80,15 @@ def test_a_setting_that_does_not_exist_is_named_from_the_file_too(tmp_path):
     assert told.returncode == 2, told.stderr
     assert "There is no setting CIVITAI_API_KEYS. Did you mean CIVITAI_API_KEY?" in told.stderr
     assert "s3cret" not in told.stderr + told.stdout
+
+
+def test_a_file_that_is_no_text_is_one_sentence(tmp_path):
+    (tmp_path / "scrapy.cfg").write_text("[settings]\ndefault = civitai_crawler.settings\n")
+    (tmp_path / ".env").write_text("CIVITAI_API_KEY=s3cret\n", encoding="utf-16")
+    told = subprocess.run(
+        [sys.executable, "-m", "scrapy", "doctor"],
+        cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert told.returncode == 2
+    assert told.stderr == f"{tmp_path / '.env'} is no UTF-8 text.\n"
