@@ -33,6 +33,13 @@ def _url(value: str) -> str:
     return str(value).rstrip("/")
 
 
+def _site(value: str) -> str:
+    parts = urlsplit(_url(value))
+    if parts.path or parts.username is not None:
+        raise ValueError("expected scheme and host alone, like https://civitai.com")
+    return _url(value)
+
+
 def _number(minimum: float) -> Callable[[Any], float]:
     def parse(value: Any) -> float:
         number = float(value)
@@ -104,7 +111,7 @@ OPTIONS = {
         Option(
             "CIVITAI_BASE_URL",
             "https://civitai.com",
-            _url,
+            _site,
             "the site; https://civitai.red shows mature content to signed-in users",
         ),
         Option(
@@ -283,5 +290,6 @@ def check(settings: Mapping[str, Any], names: Iterable[str] = ()) -> None:
         try:
             option.parse(settings.get(name, option.default))
         except (ValueError, TypeError) as error:
-            shown = "its value" if option.secret else repr(settings.get(name))
+            hidden = option.secret or "@" in str(settings.get(name))  # an account's password
+            shown = "its value" if hidden else repr(settings.get(name))
             raise UsageError(f"{name} cannot be {shown}: {error}.") from error
