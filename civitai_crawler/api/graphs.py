@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: A sampler's inputs → the site's names.
 _INPUTS = {
@@ -14,8 +17,17 @@ _INPUTS = {
     "scheduler": "scheduler",
     "denoise": "denoise",
 }
+#: Inputs of a sampler that lead to nodes which tell what it does not tell itself (as for Flux).
+_PARTS = ("guider", "noise", "sampler", "sigmas")
+#: Inputs that lead to texts → the site's names. A guider without a negative prompt has the second.
+_PROMPTS = {"positive": "prompt", "conditioning": "prompt", "negative": "negativePrompt"}
 #: Inputs that hold a text, or lead to the node that holds it.
-_WORDS = ("text", "text_g", "prompt", "string", "value", "conditioning", "conditioning_1")
+_WORDS = (
+    *("text", "text_g", "t5xxl", "clip_l", "prompt", "string", "value"),
+    *("conditioning", "conditioning_1"),
+)
+#: Nodes behind which a text does not count any more.
+_MUTE = {"ConditioningZeroOut"}
 _MAX_HOPS = 32
 
 
@@ -30,15 +42,27 @@ def parameters(graph: Any) -> dict[str, Any]:
     for node in nodes.values():
         if "sampler" not in str(node.get("class_type")).lower():
             continue
-        inputs = node["inputs"]
-        for name, key in _INPUTS.items():
-            if isinstance(inputs.get(name), (str, int, float)):
-                known.setdefault(key, inputs[name])
-        for name, key in (("positive", "prompt"), ("negative", "negativePrompt")):
-            text = _words(nodes, inputs.get(name))
-            if text is not None:
-                known.setdefault(key, text)
+        parts = [_behind(nodes, node["inputs"].get(name)) for name in _PARTS]
+        for one in (node, *parts):
+            for key, value in _told(nodes, one.get("inputs", {})):
+                known.setdefault(key, value)
     return known
+
+
+def _told(nodes: dict[str, dict[str, Any]], inputs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what the inputs of one node tell, by the site's names."""
+    for name, key in _INPUTS.items():
+        if isinstance(inputs.get(name), (str, int, float)):
+            yield key, inputs[name]
+    for name, key in _PROMPTS.items():
+        text = _words(nodes, inputs.get(name))
+        if text is not None:
+            yield key, text
+
+
+def _behind(nodes: dict[str, dict[str, Any]], link: Any) -> dict[str, Any]:
+    """Give the node that a link (``[node, output]``) leads to; an empty one for none."""
+    return nodes.get(str(link[0]), {}) if isinstance(link, list) and link else {}
 
 
 def _nodes(graph: Any) -> dict[str, dict[str, Any]]:
@@ -53,12 +77,11 @@ def _nodes(graph: Any) -> dict[str, dict[str, Any]]:
 
 
 def _words(nodes: dict[str, dict[str, Any]], link: Any) -> str | None:
-    """Follow links (``[node, output]``) to a text."""
+    """Follow links to a text."""
     for _ in range(_MAX_HOPS):
         if isinstance(link, str):
             return link
-        if not isinstance(link, list) or not link:
-            return None
-        inputs = nodes.get(str(link[0]), {}).get("inputs", {})
+        node = _behind(nodes, link)
+        inputs = {} if node.get("class_type") in _MUTE else node.get("inputs", {})
         link = next((inputs[name] for name in _WORDS if name in inputs), None)
     return None

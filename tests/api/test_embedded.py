@@ -240,6 +240,38 @@ def test_a_graph_in_the_comment():
             {},
         ),
         ({"1": {"class_type": "KSampler", "inputs": {"positive": ["404", 0]}}}, {}),
+        (
+            {
+                "1": {
+                    "class_type": "SamplerCustomAdvanced",
+                    "inputs": {
+                        "guider": ["2", 0],
+                        "noise": ["3", 0],
+                        "sampler": ["4", 0],
+                        "sigmas": ["5", 0],
+                        "latent_image": ["9", 0],
+                    },
+                },
+                "2": {"class_type": "BasicGuider", "inputs": {"conditioning": ["6", 0]}},
+                "3": {"class_type": "RandomNoise", "inputs": {"noise_seed": 7}},
+                "4": {"class_type": "KSamplerSelect", "inputs": {"sampler_name": "euler"}},
+                "5": {"class_type": "BasicScheduler", "inputs": {"scheduler": "beta", "steps": 20}},
+                "6": {"class_type": "FluxGuidance", "inputs": {"conditioning": ["7", 0]}},
+                "7": {"class_type": "CLIPTextEncodeFlux", "inputs": {"t5xxl": "a fox"}},
+            },
+            {"seed": 7, "sampler": "euler", "scheduler": "beta", "steps": 20, "prompt": "a fox"},
+        ),
+        (
+            {
+                "1": {
+                    "class_type": "KSampler",
+                    "inputs": {"positive": ["2", 0], "negative": ["3", 0]},
+                },
+                "2": {"class_type": "CLIPTextEncode", "inputs": {"text": "a fox"}},
+                "3": {"class_type": "ConditioningZeroOut", "inputs": {"conditioning": ["2", 0]}},
+            },
+            {"prompt": "a fox"},
+        ),
     ],
 )
 def test_odd_graphs(graph, expected):
