@@ -60,6 +60,12 @@ def _whole(minimum: int) -> Callable[[Any], int]:
     return parse
 
 
+def _folder(value: Any) -> str:
+    if not str(value).strip():
+        raise ValueError("expected a folder")
+    return str(value)
+
+
 def _flag(value: Any) -> bool:
     text = str(value).strip().lower()
     if text in ("true", "1", "yes", "on"):
@@ -148,7 +154,10 @@ OPTIONS = {
             "seconds that a crawl waits for a lost network before it ends, ready to go on",
         ),
         Option(
-            "CIVITAI_BATCH_SIZE", 20, _whole(1), "tRPC calls in one request; 1 turns batches off"
+            "CIVITAI_BATCH_SIZE",
+            20,
+            _whole(1),
+            "images or posts that one tRPC request asks about at most; 1 turns batches off",
         ),
         Option("CIVITAI_COOKIES", "", str, "a signed-in browser's Cookie header", secret=True),
         Option("CIVITAI_COOKIES_FILE", "", str, "the same as a Netscape cookies.txt"),
@@ -159,7 +168,7 @@ OPTIONS = {
             _flag,
             "refuse to start without a credential that the site accepts",
         ),
-        Option("CIVITAI_ARCHIVE", "archive", str, "the folder that holds the archives"),
+        Option("CIVITAI_ARCHIVE", "archive", _folder, "the folder that holds the archives"),
         Option(
             "CIVITAI_EXCLUDE",
             "poi,minor",

@@ -180,6 +180,9 @@ def test_generation_data_alone_from_a_feed(world, standin, tmp_path):
         (["-a", "username=x", "-s", "CIVITAI_REQUEST_INTERVAL=fast"], "CIVITAI_REQUEST_INTERVAL"),
         (["-a", "username=x", "-s", "CIVITAI_INTERVAL=1"], "There is no setting CIVITAI_INTERVAL"),
         (["-a", "username=x", "-s", "CIVITAI_ARCHIVE=/proc/nowhere"], "cannot be written"),
+        (["-a", "username=x", "-s", "CIVITAI_ARCHIVE=README.md/here"], "cannot be written"),
+        (["-a", "username=x", "-s", "DOWNLOAD_TIMEOUT=long"], "expected a number"),
+        (["-a", "username=x", "-s", "HTTPCACHE_ENABLED=perhaps"], "expected True or False"),
     ],
 )
 def test_wrong_input_ends_in_one_sentence(args, sentence):

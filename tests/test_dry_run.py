@@ -190,8 +190,9 @@ def test_a_dry_run_writes_no_feed_of_the_user_either(standin, tmp_path):
 
 
 def test_a_plan_that_is_not_whole_says_so(standin, tmp_path):
-    ended = crawl(standin, tmp_path, username="nobody_at_all", dry_run="true")
+    ended = crawl(standin, tmp_path / "new", username="nobody_at_all", dry_run="true")
     assert ended.code == 1, ended.log
+    assert not (tmp_path / "new").exists()
     assert "the plan is not whole: There is no creator named" in ended.log
     standin.faults.rate_500 = 0.3
     env = {"CIVITAI_RETRY_TIMES": "0"}

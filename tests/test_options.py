@@ -30,6 +30,7 @@ def test_all_defaults_pass_their_own_check():
         ("CIVITAI_BASE_URL", "ftp://civitai.com", "an address like"),
         ("CIVITAI_BASE_URL", "https://civitai.red/models", "scheme and host alone"),
         ("CIVITAI_BASE_URL", "https://me:pass@civitai.red", "its value: expected scheme and host"),
+        ("CIVITAI_ARCHIVE", " ", "expected a folder"),
         ("CIVITAI_REQUEST_INTERVAL", "soon", "could not convert"),
         ("CIVITAI_REQUEST_INTERVAL", "-1", "at least 0"),
         ("CIVITAI_REQUEST_INTERVAL", "inf", "at least 0"),

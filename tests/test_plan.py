@@ -336,7 +336,7 @@ def test_addresses_stay_short_with_long_ids(signed_in):
     rows = [[2_000_000_000 + number, None, None, None] for number in range(100)]
     batches = list(spider.batches(rows, spider.calls))
     assert [row for batch in batches for row in batch] == rows
-    assert {len(batch) for batch in batches} == {10}  # two calls for each
+    assert {len(batch) for batch in batches} == {20}  # two calls for each
     spider.batch_size = 1_000
     for batch in spider.batches(rows, spider.calls):
         assert len(spider.generation_batch(batch).url) <= LONGEST + len(spider.base_url)

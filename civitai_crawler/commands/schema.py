@@ -10,6 +10,7 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from civitai_crawler.items import FEEDS
+from civitai_crawler.terminal import say
 
 if TYPE_CHECKING:
     import argparse
@@ -37,4 +38,5 @@ class Command(ScrapyCommand):
         if unknown := [name for name in args if name not in known]:
             raise UsageError(f"There is no feed {unknown[0]!r}, only {', '.join(known)}.")
         chosen = {name: known[name] for name in args or known}
-        print(json.dumps(chosen, indent=2, ensure_ascii=False))  # noqa: T201  # what it is for
+        for line in json.dumps(chosen, indent=2, ensure_ascii=False).splitlines():
+            say(line)

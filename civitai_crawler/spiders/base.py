@@ -225,15 +225,10 @@ class CivitaiSpider(FailuresSpider):
             rows = rows[size:]
 
     def fitting(self, rows: list[Any], calls: Callable[[list[Any]], list[Call]]) -> int:
-        """Count the first rows whose calls fit one request, by number and length; at least one."""
+        """Count the first rows that fit one request, by number and length; at least one."""
         size = min(len(rows), self.batch_size)
-        while size > 1:
-            asked = calls(rows[:size])
-            length = len(trpc.url(*asked))
-            if len(asked) <= self.batch_size and length <= LONGEST:
-                break
-            by_number, by_length = size * self.batch_size // len(asked), size * LONGEST // length
-            size = max(1, min(size - 1, by_number, by_length))
+        while size > 1 and (length := len(trpc.url(*calls(rows[:size])))) > LONGEST:
+            size = max(1, min(size - 1, size * LONGEST // length))
         return size
 
 

@@ -134,7 +134,7 @@ class GenerationsSpider(CivitaiSpider):
                 self._pool.append(row)
         while self._pool:
             size = self.fitting(self._pool, self.calls)
-            if size == len(self._pool) and len(self.calls(self._pool)) < self.batch_size:
+            if size == len(self._pool) < self.batch_size:
                 break
             batch, self._pool = self._pool[:size], self._pool[size:]
             yield self.generation_batch(batch, stage)
