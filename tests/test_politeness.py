@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 
@@ -23,12 +24,19 @@ def test_the_interval_holds_under_429_and_503_and_nothing_is_lost(world, tmp_pat
     # tRPC never sends Retry-After, REST does: both ways of waiting are met.
     faults = Faults(rate_429=0.1, rate_503=0.05, retry_after_429=0.5, retry_after_503=0.5)
     with Standin.in_thread(world, faults=faults) as standin:
-        ended = crawl(standin, tmp_path, username="lumen_fox", interval=INTERVAL, timeout=280)
+        ended = crawl(
+            standin, tmp_path, "user_models", "-s", "STATS_DUMP=True", username="lumen_fox",
+            interval=INTERVAL, timeout=280,
+        )  # fmt: skip
         entries = standin.log.entries("site")
     assert ended.code in (0, 3), ended.log
     proof = prove(tmp_path / "lumen_fox", world.truth(signed_in=False))
     assert proof.complete, "\n".join(proof.lines())
     assert {429, 503} <= {entry.status for entry in entries}
     times = sorted(entry.time for entry in entries)
-    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-    assert min(gaps) >= INTERVAL - 0.02
+    gaps = sorted(later - earlier for earlier, later in itertools.pairwise(times))
+    # A machine that pauses between the two makes one arrive late, and the next too near to it.
+    assert gaps[len(gaps) // 100] >= INTERVAL - 0.02, gaps[:5]
+    least = re.search(r"'civitai/pacer/min_gap': ([\d.]+)", ended.log)
+    assert least, ended.log
+    assert float(least[1]) >= INTERVAL
