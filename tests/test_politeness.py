@@ -34,9 +34,10 @@ def test_the_interval_holds_under_429_and_503_and_nothing_is_lost(world, tmp_pat
     assert proof.complete, "\n".join(proof.lines())
     assert {429, 503} <= {entry.status for entry in entries}
     times = sorted(entry.time for entry in entries)
-    gaps = sorted(later - earlier for earlier, later in itertools.pairwise(times))
-    # A machine that pauses between the two makes one arrive late, and the next too near to it.
-    assert gaps[len(gaps) // 100] >= INTERVAL - 0.02, gaps[:5]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    # Where the machine pauses, one arrives late and the next near to it: over both the pace holds.
+    for before, gap in itertools.pairwise([INTERVAL, *gaps]):
+        assert gap >= INTERVAL - 0.02 or before + gap >= 2 * INTERVAL - 0.02, gaps
     least = re.search(r"'civitai/pacer/min_gap': ([\d.]+)", ended.log)
     assert least, ended.log
     assert float(least[1]) >= INTERVAL
