@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 import os
 import pty
@@ -10,6 +11,7 @@ import re
 import struct
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -220,6 +222,42 @@ def test_only_a_terminal_gets_bars():
     closed = io.StringIO()
     closed.close()
     assert not is_live(closed, {"TERM": "xterm"})
+
+
+def test_no_line_is_lost_to_bars_that_are_drawn_meanwhile(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LINES", "40")
+    stream, done = io.StringIO(), threading.Event()
+    monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    handler, switch = logging.StreamHandler(stream), sys.getswitchinterval()
+    screen = Screen(stream)
+
+    def draw():
+        for count in itertools.cycle(range(8)):
+            files = [Arriving(f"model file {number}", 10, 20) for number in range(count)]
+            screen.show([standing(arriving=files)])
+            if done.is_set():
+                return
+
+    logging.getLogger().addHandler(handler)
+    sys.setswitchinterval(1e-5)
+    drawing = threading.Thread(target=draw)
+    try:
+        screen.open()
+        drawing.start()
+        for number in range(300):
+            logging.getLogger().warning("line %d", number)
+    finally:
+        done.set()
+        drawing.join()
+        screen.close()
+        sys.setswitchinterval(switch)
+        logging.getLogger().removeHandler(handler)
+    shown = pyte.HistoryScreen(100, 40, history=100_000, ratio=1)
+    pyte.Stream(shown).feed(stream.getvalue().replace("\n", "\r\n"))
+    above = ["".join(row[column].data for column in range(100)) for row in shown.history.top]
+    lines = [one.rstrip() for one in (*above, *shown.display) if one.startswith("line ")]
+    assert lines == [f"line {number}" for number in range(300)]
 
 
 def test_the_log_has_its_stream_back_afterwards():

@@ -10,6 +10,7 @@ import atexit
 import io
 import logging
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -23,6 +24,7 @@ from civitai_crawler.extensions.standing import amount, pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
     from typing import TextIO
 
     from rich.console import RenderableType
@@ -46,16 +48,17 @@ def is_live(stream: TextIO, environment: Mapping[str, str]) -> bool:
 class Above(io.TextIOBase):
     """What the log's handler writes to while bars are shown: each line goes above them."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, turn: AbstractContextManager[object]) -> None:
         super().__init__()
-        self._console = console
+        self._console, self._turn = console, turn
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
         line = text.removesuffix("\n")
-        self._console.print(Text(line), soft_wrap=True, highlight=False)
+        with self._turn:
+            self._console.print(Text(line), soft_wrap=True, highlight=False)
         return len(text)
 
 
@@ -69,6 +72,9 @@ class Screen:
             console=self._console, auto_refresh=False, transient=False,
             redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
+        # Bars are drawn in a thread. rich reckons the way up and writes later: what another thread
+        # writes in between would be wiped out. Signal handlers log in the midst of a line.
+        self._turn = threading.RLock()
         self._handlers: list[logging.StreamHandler[TextIO]] = []
 
     def open(self) -> None:
@@ -77,12 +83,14 @@ class Screen:
         atexit.register(self.close)  # a terminal left in the middle has no cursor
         for handler in logging.getLogger().handlers:
             if isinstance(handler, logging.StreamHandler) and handler.stream is self._stream:
-                handler.setStream(Above(self._console))
+                handler.setStream(Above(self._console, self._turn))
                 self._handlers.append(handler)
 
     def show(self, crawls: list[Standing]) -> None:
         """Draw the bars anew. Takes some milliseconds and no loop: fit for a thread."""
-        self._live.update(Group(*(drawn(one) for one in crawls)), refresh=True)
+        bars = Group(*(drawn(one) for one in crawls))
+        with self._turn:
+            self._live.update(bars, refresh=True)
 
     def close(self) -> None:
         """Leave the last state on the terminal and give the log its stream back."""
@@ -90,7 +98,8 @@ class Screen:
         for handler in self._handlers:
             handler.setStream(self._stream)
         self._handlers.clear()
-        self._live.stop()
+        with self._turn:
+            self._live.stop()
 
 
 def drawn(now: Standing) -> RenderableType:
