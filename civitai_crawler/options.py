@@ -15,7 +15,6 @@ from civitai_crawler.exceptions import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from scrapy.settings import BaseSettings
 
 PREFIX = "CIVITAI_"
 #: Names of the environment that are read by the tests, not by a crawl.
@@ -244,45 +243,6 @@ def unknown(source: Mapping[str, Any]) -> dict[str, str]:
 
 def _is_unknown(name: str) -> bool:
     return name.startswith(PREFIX) and name not in OPTIONS and name not in _NOT_OURS
-
-
-#: Scrapy's settings of object storage that come from the environment and ``.env`` as ours do.
-STORAGE = (
-    "FILES_STORE",
-    "IMAGES_STORE",
-    "FILES_STORE_S3_ACL",
-    "IMAGES_STORE_S3_ACL",
-    "AWS_ENDPOINT_URL",
-    "AWS_REGION_NAME",
-)
-#: Those that nobody may see.
-STORAGE_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-
-
-class Secret(str):
-    """Text that does not show where values are printed: Scrapy logs the settings that were set."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-
-def storage(*sources: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings of object storage that the first of *sources* has that has them."""
-    found: dict[str, str] = {}
-    for source in reversed(sources):
-        found.update({name: source[name] for name in STORAGE if source.get(name)})
-        found.update({name: Secret(source[name]) for name in STORAGE_SECRETS if source.get(name)})
-    return found
-
-
-def hide(settings: BaseSettings) -> None:
-    """Keep the secrets of object storage out of Scrapy's log, wherever they were set."""
-    for name in STORAGE_SECRETS:
-        value = settings.get(name)
-        if value and not isinstance(value, Secret):
-            settings.set(name, Secret(value), settings.getpriority(name) or "project")
 
 
 def check(settings: Mapping[str, Any], names: Iterable[str] = ()) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from scrapy.utils.conf import closest_scrapy_cfg
 
-from civitai_crawler import options
+from civitai_crawler import buckets, options
 
 # Beside scrapy.cfg, which Scrapy finds from any folder of the project.
 _file = Path(closest_scrapy_cfg()).parent / ".env"
@@ -129,7 +129,7 @@ FEED_EXPORTERS = {
 DOWNLOAD_MAXSIZE = 128 * 1024 * 1024
 DOWNLOAD_TIMEOUT = 60
 # FILES_STORE and IMAGES_STORE: not set, files lie in the archive's folder; or s3://bucket/prefix.
-globals().update(options.storage(*_sources))
+globals().update(buckets.settings_of(*_sources))
 
 # --- log --------------------------------------------------------------------------------------
 LOG_LEVEL = "INFO"  # default DEBUG: a line for each of many thousand items

@@ -29,6 +29,14 @@ def check_names() -> None:
         )
 
 
+def nearest(folder: Path) -> Path:
+    """Give the folder, or where it has yet to be made the nearest one around it that is there."""
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return place
+
+
 def archives(given: Iterable[Path]) -> list[Path]:
     """Return the archive folders among *given* and directly below them, without hidden ones.
 

@@ -17,7 +17,7 @@ import scrapy
 
 from civitai_crawler import options
 from civitai_crawler.amounts import size
-from civitai_crawler.archive.folders import check_names
+from civitai_crawler.archive.folders import check_names, nearest
 from civitai_crawler.commands.finding import OK, PROBLEM, WARNING, Finding
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.ledger.schema import is_in_use
@@ -67,9 +67,7 @@ def settings_check(settings: BaseSettings) -> Finding:
 def folder(settings: BaseSettings) -> Iterator[Finding]:
     """Look at the archive's folder and its disk; a folder to be made is tried in its parent."""
     wanted = Path(settings["CIVITAI_ARCHIVE"]).absolute()
-    place = wanted
-    while not place.exists():
-        place = place.parent
+    place = nearest(wanted)
     told = f"{wanted}" if place == wanted else f"{wanted} (to be made in {place})"
     try:
         with tempfile.TemporaryDirectory(dir=place, prefix=".doctor-") as scratch:

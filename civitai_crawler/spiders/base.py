@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy import Request
 
-from civitai_crawler import options
+from civitai_crawler import buckets
 from civitai_crawler.api import endpoints, parsers, trpc
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.items import FEEDS, Record
@@ -38,6 +38,8 @@ LISTS, POSTS, SEARCH, REPAIR, CHECK = range(0, 50, 10)
 SECOND, THIRD = 1, 2
 #: The step between lists of models and everything else: how much there is to download.
 SIZES = FIRST_LISTS
+#: Status of what is not there, or no more.
+GONE = 404
 #: Characters of an address at most, where several calls are packed into it.
 LONGEST = 4_000
 
@@ -83,7 +85,7 @@ class CivitaiSpider(FailuresSpider):
 
     def settle_in(self, settings: Settings) -> None:
         """Put job, feeds and downloads of this crawl into the settings, below what ``-s`` says."""
-        options.hide(settings)
+        buckets.hide(settings)
         home = self.home(settings)
         if not settings.get("JOBDIR"):
             settings.set("JOBDIR", str(home / ".job"), priority="spider")

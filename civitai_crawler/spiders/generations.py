@@ -9,7 +9,7 @@ from civitai_crawler.api import parsers, procedures, trpc
 from civitai_crawler.exceptions import ApiError, BadRecordError, UnexpectedShapeError
 from civitai_crawler.items import GenerationData, Resource
 from civitai_crawler.spiders import arguments, resources
-from civitai_crawler.spiders.base import CHECK, POSTS, SEARCH, CivitaiSpider, plain
+from civitai_crawler.spiders.base import CHECK, GONE, POSTS, SEARCH, CivitaiSpider, plain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -27,7 +27,6 @@ Waiting = tuple[Wanted, dict[str, Any], list[int]]
 
 #: Waiting images in one row of the ledger.
 _ROW = 100
-_GONE = 404
 
 
 class GenerationsSpider(CivitaiSpider):
@@ -203,7 +202,7 @@ class GenerationsSpider(CivitaiSpider):
                 continue
             image_id, post_id, has_meta, creator = row
             told = flags.get(image_id)
-            if isinstance(told, ApiError) and told.status != _GONE and len(batch) > 1:
+            if isinstance(told, ApiError) and told.status != GONE and len(batch) > 1:
                 yield self.generation_batch([row], stage_of(response))
                 continue
             if image_id in flags:
@@ -222,10 +221,10 @@ class GenerationsSpider(CivitaiSpider):
         self, error: ApiError, row: Wanted, batch: list[Wanted], stage: int
     ) -> Iterator[Any]:
         """Ask once more, singly, what failed inside a batch; name what failed alone."""
-        if len(batch) > 1 and error.status != _GONE:
+        if len(batch) > 1 and error.status != GONE:
             yield self.generation_batch([row], stage)
         else:
-            reason = "not_found" if error.status == _GONE else "server_error"
+            reason = "not_found" if error.status == GONE else "server_error"
             yield self.failed(
                 "generation_data", row[0], reason, error.message, status=error.status,
                 post_id=row[1],

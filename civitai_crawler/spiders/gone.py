@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from civitai_crawler.api import procedures, trpc
 from civitai_crawler.exceptions import ApiError
 from civitai_crawler.ledger import changes, holdings
-from civitai_crawler.spiders.base import CHECK
+from civitai_crawler.spiders.base import CHECK, GONE
 from civitai_crawler.spiders.pictures import PicturesSpider
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from scrapy import Request
     from scrapy.http import TextResponse
     from twisted.python.failure import Failure as TwistedFailure
-
-_GONE = 404
 
 
 class GoneSpider(PicturesSpider):
@@ -77,7 +75,7 @@ class GoneSpider(PicturesSpider):
     def parse_gone(self, response: TextResponse, kind: str, ids: list[int]) -> Iterator[Any]:
         results = trpc.results(self.json(response), len(ids))
         for number, data in zip(ids, results, strict=True):
-            if isinstance(data, ApiError) and data.status == _GONE:
+            if isinstance(data, ApiError) and data.status == GONE:
                 changes.lose(self.ledger, kind, number)
             elif not isinstance(data, ApiError):
                 changes.see(self.ledger, kind, number)
@@ -86,7 +84,7 @@ class GoneSpider(PicturesSpider):
     def on_gone(self, failure: TwistedFailure) -> None:
         """Take the answer to a single question: it has the status of what was asked for."""
         kwargs = failure.request.cb_kwargs  # type: ignore[attr-defined]  # set by Scrapy for errbacks
-        if getattr(failure.value, "status", None) == _GONE and len(kwargs["ids"]) == 1:
+        if getattr(failure.value, "status", None) == GONE and len(kwargs["ids"]) == 1:
             changes.lose(self.ledger, kwargs["kind"], kwargs["ids"][0])
         else:
             self.on_failure(failure)

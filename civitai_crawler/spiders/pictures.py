@@ -11,7 +11,7 @@ from civitai_crawler.exceptions import ApiError, BadRecordError
 from civitai_crawler.items import GenerationData, Image
 from civitai_crawler.ledger import changes, holdings
 from civitai_crawler.ledger.origin import stamp_of
-from civitai_crawler.spiders.base import POSTS, REPAIR, SEARCH, plain
+from civitai_crawler.spiders.base import GONE, POSTS, REPAIR, SEARCH, plain
 from civitai_crawler.spiders.generations import GenerationsSpider
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 PAGE = 200
 #: Posts named in one request at most (the address stays below 2,000 characters).
 POSTS_PER_REQUEST = 100
-_GONE = 404
 
 
 class Flags(TypedDict, total=False):
@@ -243,12 +242,12 @@ class PicturesSpider(GenerationsSpider):
         results = trpc.results(self.json(response), len(posts))
         left_out = set()
         for post_id, data in zip(posts, results, strict=True):
-            if isinstance(data, ApiError) and data.status != _GONE and len(posts) > 1:
+            if isinstance(data, ApiError) and data.status != GONE and len(posts) > 1:
                 left_out.add(post_id)  # what failed inside a batch is asked alone
                 yield self.posts_of([post_id], images, made)
                 continue
             if isinstance(data, ApiError):
-                reason = "not_found" if data.status == _GONE else "server_error"
+                reason = "not_found" if data.status == GONE else "server_error"
                 yield self.failed("post", post_id, reason, data.message, status=data.status)
                 continue
             try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy.settings import default_settings
 
 from civitai_crawler import options, stores
-from civitai_crawler.archive.folders import check_names
+from civitai_crawler.archive.folders import check_names, nearest
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.handlers import proxies
 from civitai_crawler.middlewares.login import credentials
@@ -53,11 +53,8 @@ def _kind(settings: BaseSettings, default: Any) -> tuple[str, Callable[[str], An
 
 def _check_folder(folder: Path) -> None:
     """Try the folder, or where it is to be made the nearest one that is there."""
-    place = folder.absolute()
     try:
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=nearest(folder)):
             pass
     except OSError as error:
         raise UsageError(

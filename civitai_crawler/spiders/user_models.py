@@ -10,7 +10,7 @@ from civitai_crawler.exceptions import ApiError, UsageError
 from civitai_crawler.ledger import holdings
 from civitai_crawler.options import words_of
 from civitai_crawler.spiders import arguments
-from civitai_crawler.spiders.base import POSTS, SIZES
+from civitai_crawler.spiders.base import GONE, POSTS, SIZES
 from civitai_crawler.spiders.gaps import GapsSpider
 from civitai_crawler.spiders.listings import ListingsSpider
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from civitai_crawler.items import Post
     from civitai_crawler.spiders.pictures import Flags
-
-_GONE = 404
 
 
 class UserModelsSpider(ListingsSpider, GapsSpider):
@@ -113,7 +111,7 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
     ) -> Iterator[Any]:
         data, *told = trpc.results(self.json(response), calls)
         counts = next((one for one in told if isinstance(one, dict)), counts)
-        if isinstance(data, ApiError) and data.status != _GONE and calls > 1:
+        if isinstance(data, ApiError) and data.status != GONE and calls > 1:
             # What failed inside a batch is tried as often as any request when it is asked alone.
             call = procedures.user_get_creator(self.username, authed=self.signed_in)
             yield self.again(self.trpc(
@@ -121,7 +119,7 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
                 counts=counts,
             ))  # fmt: skip
             return
-        if isinstance(data, ApiError) and data.status != _GONE:
+        if isinstance(data, ApiError) and data.status != GONE:
             raise self.stop("server_error", f"The site cannot be asked: {data.message}")
         if isinstance(data, ApiError) or data is None:
             raise self.unknown_user()
