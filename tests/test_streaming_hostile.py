@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 import time
 from contextlib import asynccontextmanager
@@ -107,6 +108,15 @@ async def test_bodies_of_every_form(place, pieces):
     assert streamed.size == len(BODY)
 
 
+@pytest.mark.parametrize("encoding", [b"gzip, chunked", b"Chunked, deflate"])
+async def test_a_body_compressed_on_the_way_is_no_file(place, encoding):
+    head = OK + b"Transfer-Encoding: " + encoding + b"\r\n\r\n"
+    async with raw([head, chunk(gzip.compress(BODY)), chunk(b"")]) as url:
+        with pytest.raises(DownloadFailedError):
+            await place.downloads.fetch(place.request("/x", base=url))
+    assert not place.part.exists()
+
+
 @pytest.mark.parametrize(
     "pieces",
     [
@@ -200,6 +210,21 @@ async def test_nothing_left_to_send(place, length, told, resumed):
         file.truncate(length)
     place.host.faults = [{"status": 416, "headers": {"Content-Range": told}}]
     assert (await place.fetch()).resumed_from == (length if resumed else 0)
+
+
+@pytest.mark.parametrize("status", [304, 412])
+async def test_a_host_that_takes_no_condition_is_asked_for_all(place, status):
+    """Else every try would end with the same answer, for each of them names the same part."""
+    await broken_off(place, {"ETag": '"one"'})
+    place.host.faults = [{"status": status}]
+    assert (await place.fetch()).resumed_from == 0
+    assert place.part.read_bytes() == BODY
+    assert "range" not in place.storage.seen[-1].headers
+
+
+async def test_a_condition_refused_where_none_was_set_is_an_answer(place):
+    place.host.faults = [{"status": 412}]
+    assert (await place.downloads.fetch(place.request())).status == 412
 
 
 async def test_an_old_date_is_enough_to_resume(place):

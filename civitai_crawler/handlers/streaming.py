@@ -35,6 +35,10 @@ EXPIRED = frozenset({400, 401, 403, 410})
 #: How often an expired link is renewed within one request.
 RENEWALS = 2
 _OK, _PARTIAL, _UNSATISFIABLE = 200, 206, 416
+#: Answers to what only a resuming request says: the rest of a part cannot be had for it.
+_REFUSED_REST = frozenset({304, 412, _UNSATISFIABLE})
+#: Encodings of a body that do not change its bytes.
+_PLAIN = frozenset({"", "identity", "chunked"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class StreamingDownloads:
         """Judge the final answer: the body, the rest of it, nothing left to send, or an error."""
         answer = hop.answer
         before = part.size
-        if answer.status == _UNSATISFIABLE and before:
+        if answer.status in _REFUSED_REST and before:
             if not self._is_whole(part, hop):
                 return await self._again(request, part)
         elif answer.status == _PARTIAL and before:
@@ -135,6 +139,8 @@ class StreamingDownloads:
 
     def _is_whole(self, part: PartFile, hop: Hop) -> bool:
         """Tell whether nothing was left to send; a server need not say how long the file is."""
+        if hop.answer.status != _UNSATISFIABLE:
+            return False
         told = [total for total in (_range(hop).total, part.total) if total is not None]
         return bool(told) and all(total == part.size for total in told)
 
@@ -244,7 +250,9 @@ def _mark(request: Request, part: PartFile, start: int) -> None:
 
 
 def _refuse_compressed(hop: Hop) -> None:
-    if hop.answer.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
+    told = [hop.answer.headers.get(name, "") for name in ("Content-Encoding", "Transfer-Encoding")]
+    encodings = {one.strip().lower() for line in told for one in line.split(",")}
+    if not encodings <= _PLAIN:
         raise DownloadFailedError(f"{hop.host} compresses files, which cannot be verified.")
 
 
