@@ -105,7 +105,10 @@ class S3Server:
         (self.folder / "requests").unlink(missing_ok=True)
 
     def fail(self, **faults: Any) -> None:
-        """Let things go wrong from now on: ``deny`` (a method), ``slow`` (seconds for a part)."""
+        """Let things go wrong from now on.
+
+        ``deny`` and ``swallow`` take a method, ``slow`` the seconds for a part.
+        """
         (self.folder / "faults.json").write_text(json.dumps(faults))
 
     def wait_for(self, text: str, still: Callable[[], bool]) -> None:
@@ -137,6 +140,10 @@ def _watched(app: Any, folder: Path) -> Any:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             start_response("403 Forbidden", [("Content-Type", "application/xml")])
             return [_DENIED]
+        if method == faults.get("swallow"):
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start_response("204 No Content", [])
+            return []
         return app(environ, start_response)
 
     return watched

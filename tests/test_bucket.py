@@ -19,7 +19,11 @@ from aiohttp import web
 from PIL import Image as Pillow
 
 from civitai_crawler.items import Image
+from civitai_crawler.ledger import Media
 from civitai_crawler.standin import Standin, World
+from civitai_crawler.stores import StoreError
+from civitai_crawler.stores.client import Address
+from civitai_crawler.stores.s3 import S3Store
 from civitai_crawler.stores.window import Window
 from tests.cli import DONE, Ended, crawl, feed, pointed_at, scrapy, start
 from tests.crawl import crawl as crawl_in_child
@@ -417,7 +421,35 @@ async def test_a_server_that_is_no_s3_server(tmp_path):
     async with serve(answer) as site:
         env = S3Server(site.url, tmp_path).settings()
         ended = await asyncio.to_thread(attempt, tmp_path, env, "verify")
-    assert_one_sentence(ended, 2, "cannot be reached (RecursionError)")
+    assert_one_sentence(ended, 2, "is no S3 server")
+
+
+async def test_what_takes_everything_is_no_s3_server(tmp_path):
+    """Whatever it is asked, it is content; nothing may be called stored there."""
+
+    async def answer(request):
+        await request.read()
+        return web.Response()
+
+    async with serve(answer) as site:
+        env = S3Server(site.url, tmp_path).settings()
+        ended = await asyncio.to_thread(attempt, tmp_path, env, "verify")
+    assert_one_sentence(ended, 2, "is no S3 server")
+
+
+def test_an_object_is_stored_when_the_server_says_so(server, tmp_path):
+    """A proxy in front of it may answer on its own."""
+    store = S3Store(server.client(), Address(BUCKET, "", "private"), "ada")
+    part = tmp_path / "one.part"
+    part.write_bytes(b"one")
+    stored = Media("a.png", 3, sha256(b"one"))
+    server.fail(swallow="PUT")
+    with pytest.raises(StoreError, match="is no S3 server"):
+        store.put(part, stored, lambda: None)
+    assert part.exists()
+    server.fail(swallow="GET")
+    with pytest.raises(StoreError, match="is no S3 server"), store.stream(stored.path) as reading:
+        list(reading.blocks)
 
 
 def test_without_any_key(server, tmp_path):

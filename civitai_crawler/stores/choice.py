@@ -59,7 +59,8 @@ class Stores:
             client = self._connected()
             try:
                 with told(address.bucket):
-                    client.list_objects_v2(Bucket=address.bucket, MaxKeys=1)
+                    listed = client.list_objects_v2(Bucket=address.bucket, MaxKeys=1)
+                    listed["Name"]  # of the bucket: what is no S3 server may answer as well
             except StoreError as error:
                 if code_of(error.__cause__ or error) not in DENIED:
                     raise UsageError(str(error)) from error

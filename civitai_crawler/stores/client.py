@@ -122,14 +122,15 @@ def code_of(error: BaseException) -> str:
 
 @contextmanager
 def told(bucket: str) -> Iterator[None]:
-    """Turn errors of boto3 into a StoreError; OSError passes."""
+    """Turn errors of boto3, and what an answer lacks, into a StoreError; OSError passes."""
     from boto3.exceptions import Boto3Error  # noqa: PLC0415  # an optional extra
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # as above
 
     try:
         yield
-    # A server that redirects everything is asked for its region without end by botocore.
-    except (Boto3Error, BotoCoreError, ClientError, RecursionError) as error:
+    # A server that redirects everything is asked for its region without end by botocore; what one
+    # that takes everything answers lacks the fields of S3.
+    except (Boto3Error, BotoCoreError, ClientError, RecursionError, KeyError) as error:
         raise StoreError(_sentence(bucket, error)) from error
 
 
@@ -144,6 +145,8 @@ def _sentence(bucket: str, error: Exception) -> str:
         sentence = f"The key in AWS_ACCESS_KEY_ID may not use the bucket {bucket} ({code})."
     elif code:
         sentence = f"The S3 server refuses the bucket {bucket} ({code})."
+    elif isinstance(error, (RecursionError, KeyError)):
+        sentence = f"What answers for the bucket {bucket} is no S3 server."
     else:
         why = type(error).__name__
         sentence = f"The S3 server of the bucket {bucket} cannot be reached ({why})."

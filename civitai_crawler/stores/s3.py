@@ -83,9 +83,10 @@ class S3Store:
     def _put_whole(self, part: Path, media: Media) -> None:
         # boto3's transfer leaves a file open that it could not send.
         with told(self._bucket), part.open("rb") as body:
-            self._client.put_object(
+            answer = self._client.put_object(
                 Bucket=self._bucket, Key=self._root + media.path, Body=body, **self._facts(media)
             )
+            answer["ETag"]  # which every S3 server gives to what it has stored
 
     def _put_parts(self, part: Path, media: Media, check: Callable[[], None]) -> None:
         from boto3.s3.transfer import TransferConfig  # noqa: PLC0415  # an optional extra
@@ -143,15 +144,15 @@ class S3Store:
 
     @contextmanager
     def stream(self, path: str) -> Iterator[Reading]:
-        answer = self._get(path)
-        with closing(answer["Body"]) as body:
-            yield Reading(answer["ContentLength"], self._blocks(body))
+        answer, length = self._get(path)
+        with closing(answer) as body:
+            yield Reading(length, self._blocks(body))
 
     @contextmanager
     def pieces(self, path: str) -> Iterator[Callable[[int, int], bytes]]:
         def fetch(at: int, length: int) -> bytes:
-            answer = self._get(path, Range=f"bytes={at}-{at + length - 1}")
-            with closing(answer["Body"]) as body:
+            answer, _ = self._get(path, Range=f"bytes={at}-{at + length - 1}")
+            with closing(answer) as body:
                 return b"".join(self._blocks(body))
 
         found = self.found(path)
@@ -204,10 +205,12 @@ class S3Store:
             check()
             raise
 
-    def _get(self, path: str, **more: str) -> Any:
+    def _get(self, path: str, **more: str) -> tuple[Any, int]:
+        """Ask for an object, or a range of it; gives its body and how long that is."""
         with told(self._bucket):
             try:
-                return self._client.get_object(Bucket=self._bucket, Key=self._root + path, **more)
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._root + path, **more)
+                return answer["Body"], answer["ContentLength"]
             except self._client.exceptions.NoSuchKey as error:
                 raise FileNotFoundError(
                     errno.ENOENT, "there is no such object", self.name(path)
