@@ -99,6 +99,8 @@ ITEM_PIPELINES = {
     "civitai_crawler.pipelines.duplicates.KnownItemsPipeline": 900,
 }
 EXTENSIONS = {
+    "civitai_crawler.ledger.feeds.AllFeedsExporter": 0,
+    "scrapy.extensions.feedexport.FeedExporter": None,  # default 0: AllFeedsExporter is one
     "civitai_crawler.extensions.report.Report": 500,
     "civitai_crawler.extensions.progress.Progress": 500,
     "civitai_crawler.extensions.sidecars.Sidecars": 500,

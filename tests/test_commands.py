@@ -56,6 +56,26 @@ def test_an_unknown_feed_is_refused_with_a_sentence():
     assert "Traceback" not in ended.log
 
 
+@pytest.mark.parametrize(
+    ("name", "form", "cause"),
+    [
+        ("own.xyz", {"format": "xyz"}, "Unknown feed format: xyz"),
+        ("nowhere://own.csv", {"format": "csv"}, "Unknown feed storage scheme: nowhere"),
+        ("own.csv", {"format": "csv", "batch_item_count": 5}, "batch_item_count"),
+    ],
+)
+def test_a_feed_that_cannot_be_made_ends_the_crawl_before_it_asks(tmp_path, name, form, cause):
+    """Scrapy would go on and write no record at all."""
+    with Standin.in_thread(World.small()) as standin:
+        feeds = json.dumps({name: form})
+        ended = crawl(standin, tmp_path, "user_models", "-s", f"FEEDS={feeds}", username="one_boat")
+        assert standin.log.entries() == []
+    assert ended.code == 2, ended.log
+    assert cause in ended.log
+    assert "A feed of -o or FEEDS cannot be made" in ended.sentences[-1]
+    assert "Traceback" not in ended.log
+
+
 def test_the_demo_ends_well_and_says_where_and_what(tmp_path):
     env = {  # of somebody's real archive, not for a demo
         "FILES_STORE": "s3://elsewhere/", "IMAGES_STORE": "s3://elsewhere/",

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import msgspec
+from scrapy.exceptions import NotConfigured
 from scrapy.exporters import CsvItemExporter, JsonLinesItemExporter
-from scrapy.extensions.feedexport import FileFeedStorage
+from scrapy.extensions.feedexport import FeedExporter, FileFeedStorage
 from scrapy.utils.serialize import ScrapyJSONEncoder
 
 from civitai_crawler.exceptions import UsageError
@@ -34,6 +35,22 @@ if TYPE_CHECKING:
 _APPENDABLE = ("jsonlines", "jsonl", "jl", "csv")
 #: Options whose files are finished only after the last commit, or begin again at each run.
 _NOT_HELD = ("postprocessing", "batch_item_count")
+
+
+class AllFeedsExporter(FeedExporter):
+    """Makes all feeds or ends the crawl: Scrapy's logs an error and goes on without any of them."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        try:
+            return super().from_crawler(crawler)
+        except NotConfigured as error:
+            if not crawler.settings["FEEDS"]:
+                raise
+            raise UsageError(
+                "A feed of -o or FEEDS cannot be made, as the error before this one says; "
+                "nothing was asked."
+            ) from error
 
 
 class LedgerFeedStorage(FileFeedStorage):
