@@ -65,6 +65,12 @@ def test_types_are_asked_for_as_the_site_spells_them():
     assert spider.types == ["LORA", "LoCon", "Of tomorrow"]
 
 
+def test_base_models_are_asked_for_as_the_site_spells_them():
+    """Its filter minds the case, so another one would choose nothing."""
+    spider = UserModelsSpider(username="ada", base_models="sdxl 1.0, pony V7,Flux.9 d")
+    assert spider.base_models == ["SDXL 1.0", "Pony V7", "Flux.9 d"]
+
+
 def test_a_creator_may_be_a_link():
     spider = UserModelsSpider(username="https://civitai.com/user/Ada_L/models?sort=Newest")
     assert spider.username == "Ada_L"

@@ -30,6 +30,18 @@ MODEL_TYPES = (
     *("CLIPVision", "Poses", "Wildcards", "Workflows", "ComfyWorkflows", "Detection"),
     *("VisionLanguage", "CLIP", "LLM", "Other"),
 )
+#: Base models as the site spells them, which it minds; it has more, and more by the week.
+BASE_MODELS = (
+    *("SD 1.4", "SD 1.5", "SD 1.5 LCM", "SD 1.5 Hyper", "SD 2.0", "SD 2.0 768", "SD 2.1"),
+    *("SD 2.1 768", "SD 2.1 Unclip", "SD 3", "SD 3.5", "SD 3.5 Large", "SD 3.5 Large Turbo"),
+    *("SD 3.5 Medium", "SDXL 0.9", "SDXL 1.0", "SDXL 1.0 LCM", "SDXL Lightning", "SDXL Hyper"),
+    *("SDXL Turbo", "SDXL Distilled", "Pony", "Pony V7", "Illustrious", "NoobAI", "Anima"),
+    *("AuraFlow", "Chroma", "Flux.1 S", "Flux.1 D", "Flux.1 Krea", "Flux.1 Kontext", "Flux.2 D"),
+    *("HiDream", "Hunyuan 1", "Hunyuan Video", "Kolors", "Krea 2", "LTXV", "LTXV2", "Lumina"),
+    *("Mochi", "PixArt a", "PixArt E", "Playground v2", "Qwen", "Qwen 2", "Stable Cascade"),
+    *("SVD", "SVD XT", "ZImageTurbo", "ZImageBase", "CogVideoX", "Imagen4", "Nano Banana"),
+    *("Seedream", "Sora 2", "Veo 3", "Kling", "Seedance", "OpenAI", "Upscaler", "Other"),
+)
 FRESH = "fresh"
 
 
@@ -70,13 +82,23 @@ def subset(name: str, text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
 
 def types(text: str) -> list[str]:
     """Read types of models, spelled in any case; what only resembles one is refused."""
-    known = {word.casefold(): word for word in MODEL_TYPES}
+    known = _folded(MODEL_TYPES)
     chosen = [known.get(word.casefold(), word) for word in words_of(text)]
     for word in chosen:
         near = difflib.get_close_matches(word.casefold(), known, 1)
         if word not in MODEL_TYPES and near:
             raise UsageError(f"types={text}: {word!r} is no type. Did you mean {known[near[0]]}?")
     return chosen
+
+
+def base_models(text: str) -> list[str]:
+    """Read base models, the known ones in any case; new ones resemble old ones and are taken."""
+    known = _folded(BASE_MODELS)
+    return [known.get(word.casefold(), word) for word in words_of(text)]
+
+
+def _folded(words: tuple[str, ...]) -> dict[str, str]:
+    return {word.casefold(): word for word in words}
 
 
 def one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:

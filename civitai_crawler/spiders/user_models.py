@@ -8,7 +8,6 @@ from civitai_crawler import options
 from civitai_crawler.api import links, parsers, procedures, trpc
 from civitai_crawler.exceptions import ApiError, UsageError
 from civitai_crawler.ledger import holdings
-from civitai_crawler.options import words_of
 from civitai_crawler.spiders import arguments
 from civitai_crawler.spiders.base import GONE, POSTS, SIZES
 from civitai_crawler.spiders.gaps import GapsSpider
@@ -61,7 +60,8 @@ class UserModelsSpider(ListingsSpider, GapsSpider):
             raise UsageError("A crawl archives one creator; scrapy crawl starts one per name.")
         self.username = names[0]
         self.include = set(arguments.subset("include", include, arguments.INCLUDES))
-        self.types, self.base_models = arguments.types(types), words_of(base_models)
+        self.types = arguments.types(types)
+        self.base_models = arguments.base_models(base_models)
         self.since = arguments.since(since)
         self.gallery = arguments.flag("gallery", gallery)
         self.api = arguments.one_of("api", api, ("rest", "trpc"))
