@@ -217,6 +217,37 @@ def test_hidden_is_told_from_absent_though_the_server_is_busy(standin, tmp_path,
     assert asked
 
 
+@pytest.mark.parametrize("generation", ["full", "auto"])
+def test_data_of_another_creator_that_failed_is_asked_for_by_the_next_run(
+    standin, world, tmp_path, monkeypatch, generation
+):
+    """Nothing lists it any more once the gallery is left out."""
+    failed: set[tuple[int, str]] = set()
+    healthy = trpc_calls.image_get_generation_data
+
+    def busy(ask):
+        picture = world.pictures[ask.id()]
+        # Alone, one that shows no prompt still is a batch: whether it is hidden is asked as well.
+        if picture.user is not world.main and picture.state != "present" and len(failed) < 2:
+            failed.add((picture.id, picture.state))
+        if picture.id in {number for number, _ in failed}:
+            raise TrpcError("SERVICE_UNAVAILABLE", "server busy")
+        return healthy(ask)
+
+    monkeypatch.setitem(trpc_calls.CALLS, "image.getGenerationData", busy)
+    given = {"username": "lumen_fox", "download": "none", "generation": generation}
+    crawl(standin, tmp_path, gallery="true", **given)
+    archive = tmp_path / "lumen_fox"
+    assert code(tmp_path) == 4
+    missing = set(ids(archive, "images")) - set(ids(archive, "generation_data"))
+    assert missing == {number for number, _ in failed}
+    assert len(missing) == 2
+    monkeypatch.setitem(trpc_calls.CALLS, "image.getGenerationData", healthy)
+    ended = crawl(standin, tmp_path, **given)
+    assert ids(archive, "generation_data") == ids(archive, "images")
+    assert code(tmp_path) == 0, ended.log
+
+
 def test_an_empty_page_of_the_search_is_not_its_end(standin, tmp_path, monkeypatch):
     def by_offset(rows, limit, cursor, faults):
         if cursor is None:

@@ -33,8 +33,8 @@ class GenerationsSpider(CivitaiSpider):
     """Base of the spiders that make records of how images were made.
 
     What is to be asked gathers in a pool, so that pages of few images do not make requests of few.
-    The pool is a set of marks: each stays until its image is answered, and what a killed run has
-    left is packed by the last step of the next one.
+    The pool is a set of marks: each stays until its image is answered, and what a run has left,
+    killed or refused by a busy server, is packed by the last step of the next one.
     """
 
     wants_generation = True
@@ -196,7 +196,6 @@ class GenerationsSpider(CivitaiSpider):
         results = trpc.results(self.json(response), len(batch) + len(unsure))
         flags = dict(zip(unsure, results[len(batch) :], strict=True))
         for row, data in zip(batch, results, strict=False):
-            self.ledger.unmark("wanted", row[0])
             if isinstance(data, ApiError):
                 yield from self.no_generation(data, row, batch, stage_of(response))
                 continue
@@ -205,6 +204,7 @@ class GenerationsSpider(CivitaiSpider):
             if isinstance(told, ApiError) and told.status != GONE and len(batch) > 1:
                 yield self.generation_batch([row], stage_of(response))
                 continue
+            self.ledger.unmark("wanted", image_id)
             if image_id in flags:
                 has_meta = _holds_meta(told)
             try:
@@ -220,15 +220,21 @@ class GenerationsSpider(CivitaiSpider):
     def no_generation(
         self, error: ApiError, row: Wanted, batch: list[Wanted], stage: int
     ) -> Iterator[Any]:
-        """Ask once more, singly, what failed inside a batch; name what failed alone."""
-        if len(batch) > 1 and error.status != GONE:
+        """Ask once more, singly, what failed inside a batch; name what failed alone.
+
+        The next run asks again what may pass, also where its lists do not name the image.
+        """
+        final = error.status == GONE
+        if len(batch) > 1 and not final:
             yield self.generation_batch([row], stage)
-        else:
-            reason = "not_found" if error.status == GONE else "server_error"
-            yield self.failed(
-                "generation_data", row[0], reason, error.message, status=error.status,
-                post_id=row[1],
-            )  # fmt: skip
+            return
+        if final:
+            self.ledger.unmark("wanted", row[0])
+        reason = "not_found" if final else "server_error"
+        yield self.failed(
+            "generation_data", row[0], reason, error.message, status=error.status,
+            post_id=row[1],
+        )  # fmt: skip
 
     def on_no_generation(self, failure: TwistedFailure) -> Any:
         """Take a batch apart that was refused as a whole."""
