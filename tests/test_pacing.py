@@ -8,9 +8,12 @@ import sys
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DownloadCancelledError
 from scrapy.settings import Settings
@@ -27,6 +30,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INTERVAL = 0.2
+#: What makes up addresses that are easily misread.
+PIECES = (
+    "https", "http", ":", "/", "://", "civitai.com", "evil.example", "@", "?", "#", "\\", "\n", " ",
+    ":443", ":80", ".",
+)  # fmt: skip
 HANDLERS = dict.fromkeys(("http", "https"), "civitai_crawler.handlers.paced.PacedDownloadHandler")
 PACED = {
     "DOWNLOAD_HANDLERS": HANDLERS,
@@ -172,10 +180,26 @@ def test_one_pacer_per_crawler():
         ("https://civitai.com@evil.example/", False),
         ("data:,x", False),
         ("https://[broken", False),
+        ("https://civitai.com?next=/a/b", True),
+        ("https://evil.example?https://civitai.com/", False),
+        ("https:/\n/civitai.com/a", True),  # as urllib and browsers read it
     ],
 )
 def test_site(url, expected):
     assert Site("https://civitai.com/").holds(url) is expected
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=9))
+def test_the_beginning_of_an_address_tells_as_much_as_all_of_it(pieces):
+    url = "".join(pieces)
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        port = parts.port or {"https": 443}.get(parts.scheme)
+    except ValueError:
+        host, port = "", None
+    is_there = (parts.scheme, host, port) == ("https", "civitai.com", 443) if host else False
+    assert Site("https://civitai.com").holds(url) is is_there
 
 
 @pytest.mark.parametrize("url", ["civitai.com", "ftp://civitai.com", "https://", "http://a:b"])

@@ -380,7 +380,7 @@ async def test_a_circle_of_redirects_ends(part):
 
 async def test_headers_of_any_encoding(place):
     name = 'attachment; filename="k\xe4se"'.encode("latin-1")
-    lines = [b"HTTP/1.1 200 OK", b"Content-Length: 3", b"Content-Disposition: " + name]
+    lines = [b"HTTP/1.1 404 Not Found", b"Content-Length: 3", b"Content-Disposition: " + name]
     async with raw([b"\r\n".join([*lines, b"", b"all"])]) as url:
         response = await place.downloads.fetch(place.request("/f", base=url))
     assert response.headers["Content-Disposition"] == name

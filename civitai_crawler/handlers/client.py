@@ -73,6 +73,8 @@ class Hop:
         """
         failure: Exception
         try:
+            if arrived := self.answer.content.read_nowait():
+                return arrived
             # Not for the time: aiohttp tells of a garbled chunk only to who asks again.
             async with asyncio.timeout(_MOMENT):
                 return await self.answer.content.readany()

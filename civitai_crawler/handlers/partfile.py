@@ -107,6 +107,8 @@ class PartFile:
         self.content_type = ""
         #: All bytes, when they are in memory and not in the file.
         self.body: bytes | None = None
+        #: Whether something lies on the disk, a part or the JSON beside it.
+        self.is_begun = False
         self._hash = hashlib.sha256()
         self._file: FileIO | None = None
         self._looked = 0
@@ -117,6 +119,7 @@ class PartFile:
 
     def load(self, check: Callable[[], None]) -> None:
         """Take up what an earlier try left, hashing it again; *check* may raise to end that."""
+        self.is_begun = True
         note = self._read_note()
         if note is None or not self.path.is_file():
             return
@@ -134,6 +137,7 @@ class PartFile:
     ) -> None:
         """Begin anew with an empty file."""
         self.close()
+        self.is_begun = True
         self.size, self.head, self._hash, self._looked = 0, b"", hashlib.sha256(), 0
         self.body = None
         self.validator, self.total, self.content_type = validator, total, content_type

@@ -34,10 +34,11 @@ class Site:
 
     def holds(self, url: str) -> bool:
         """Tell whether *url* is of the site: same scheme, host and port."""
-        return _origin(url) == self._origin
+        # The host ends at the third slash at the latest, and many addresses begin alike.
+        return _origin("/".join(url.split("/", 3)[:3])) == self._origin
 
 
-@lru_cache(64)  # the parts of a crawl ask for each address one after the other
+@lru_cache(64)  # asked several times for each address
 def _origin(url: str) -> tuple[str, str, int] | None:
     try:
         parts = urlsplit(url)

@@ -68,10 +68,10 @@ class StreamingDownloads:
 
     Where ``civitai_hold`` allows it, a body of so many bytes is not written but handed on.
 
-    A complete body gives a response of status 200 with the flag ``streamed``, an empty body and the
-    headers of the last hop. Any other answer is passed on with at most 64 KiB of its body; the flag
-    ``storage`` tells that it came from a host that the site had redirected to. ``Set-Cookie`` of
-    the site itself is left in for the login middleware.
+    A complete body gives a response of status 200 with the flag ``streamed``, and neither body nor
+    headers: ``Streamed`` tells what there is to know. Any other answer is passed on with at most
+    64 KiB of its body; the flag ``storage`` tells that it came from a host that the site had
+    redirected to. ``Set-Cookie`` of the site itself is left in for the login middleware.
     """
 
     _locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -175,7 +175,7 @@ class StreamingDownloads:
             self._check()
             body += await hop.chunk()
         part.hold(bytes(body), length, kind)
-        if noted(part.path):
+        if part.is_begun:
             await in_thread(discard, part.path)
         self._inc("bytes", part.size)
         _refuse_cut(hop, part)
@@ -224,8 +224,7 @@ class StreamingDownloads:
             body=part.body,
         )
         request.meta.pop("civitai_progress", None)
-        headers = _headers(hop, keep_location=False)
-        return Response(request.url, status=_OK, headers=headers, flags=["streamed"])
+        return Response(request.url, status=_OK, headers=_cookies(hop), flags=["streamed"])
 
     def _check(self) -> None:
         """Raise when the crawl is being stopped; the part stays for the next run."""
@@ -272,8 +271,13 @@ def _headers(hop: Hop, *, keep_location: bool) -> Headers:
     for key, value in hop.answer.headers.items():
         if key.lower() not in hidden:
             headers.appendlist(key, _raw(value))
-    headers.setlist("Set-Cookie", [_raw(cookie) for cookie in hop.site_cookies])
+    headers.update(_cookies(hop))
     return headers
+
+
+def _cookies(hop: Hop) -> dict[str, list[bytes]]:
+    found = [_raw(cookie) for cookie in hop.site_cookies]
+    return {"Set-Cookie": found} if found else {}
 
 
 def _raw(value: str) -> bytes:

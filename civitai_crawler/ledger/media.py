@@ -81,7 +81,7 @@ class StoredFiles:
         Paths that differ only in case are one place on Windows and macOS, so they are one here. A
         creator may have written the id of another file into a name: then a number follows.
         """
-        for candidate in _candidates(PurePosixPath(wanted), item_id):
+        for candidate in _candidates(wanted, item_id):
             folded = candidate.casefold()
             claimed = self.db.execute(
                 "INSERT OR IGNORE INTO paths VALUES (?, ?, ?, ?)",
@@ -106,9 +106,10 @@ class StoredFiles:
         )
 
 
-def _candidates(path: PurePosixPath, item_id: int) -> Iterator[str]:
-    """Yield *path*, then the same with the id, then with the id and a number."""
-    yield str(path)
+def _candidates(wanted: str, item_id: int) -> Iterator[str]:
+    """Yield *wanted*, then the same with the id, then with the id and a number."""
+    yield wanted
+    path = PurePosixPath(wanted)
     for number in range(1, 100):
         ending = f" ({item_id})" if number == 1 else f" ({item_id}) {number}"
         yield str(path.with_name(f"{path.stem}{ending}{path.suffix}"))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from civitai_crawler.pipelines.sniff import Kind
 
 logger = logging.getLogger(__name__)
+# It makes a line of each chunk of each picture, also for a log that leaves it out.
+logging.getLogger("PIL").setLevel(logging.INFO)
 
 #: What may stand behind a declared type: addresses say "image" for anything that a browser shows,
 #: while a still in a video's place is only its poster.

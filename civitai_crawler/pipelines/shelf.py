@@ -17,7 +17,12 @@ def folder(root: str | Path, archive: str) -> Path:
 
 def part(archive: Path, kind: str, item_id: int) -> Path:
     """Return where the bytes of an item gather until they are checked."""
-    return archive / ".job" / "parts" / f"{kind}-{item_id}.part"
+    return _parts(archive) / f"{kind}-{item_id}.part"
+
+
+@cache
+def _parts(archive: Path) -> Path:
+    return archive / ".job" / "parts"
 
 
 def place(arrived: Path, target: Path) -> None:
