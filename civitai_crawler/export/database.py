@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from civitai_crawler.items import Record
 
 _LARGEST = 2**63 - 1
+#: What SQLite keeps beside a database that is open, or was when its program died. Beside another
+#: database it would be taken for changes to that one.
+_BESIDE = ("-wal", "-shm", "-journal")
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=msgspec.to_builtins)
 
 
@@ -96,6 +99,8 @@ def _replace(
             for name in (*TABLES, "resources"):
                 count = db.execute(f"SELECT count(*) FROM {name}")  # noqa: S608  # our own names
                 summary.rows[name] = count.fetchone()[0]
+        for ending in _BESIDE:
+            target.with_name(target.name + ending).unlink(missing_ok=True)
         part.replace(target)
     finally:
         with suppress(OSError):

@@ -215,6 +215,26 @@ def test_a_database_is_replaced_whole_or_not_at_all(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["fox.sqlite"]
 
 
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_what_a_program_left_open_is_no_part_of_the_new_database(tmp_path, mode):
+    folder = put(tmp_path / "fox", Image(id=1))
+    file = tmp_path / "fox.sqlite"
+    write([folder], file, refuse)
+    put(folder, *(Image(id=number, name="n" * 500) for number in range(2, 300)))
+    with closing(sqlite3.connect(file, isolation_level=None)) as viewer:
+        viewer.execute(f"PRAGMA journal_mode = {mode}")
+        viewer.execute("PRAGMA cache_size = 1")
+        viewer.execute("CREATE TABLE marks (image)")
+        viewer.execute("BEGIN")
+        viewer.executemany("INSERT INTO marks VALUES (?)", [("m" * 500,)] * 2000)
+        if mode == "wal":
+            viewer.execute("COMMIT")
+        assert len([path for path in tmp_path.iterdir() if path.name.startswith("fox.s")]) > 1
+        write([folder], file, refuse)
+        assert ask(file, "PRAGMA integrity_check") == [("ok",)]
+        assert ask(file, "SELECT count(*) FROM images") == [(299,)]
+
+
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
     folder = put(tmp_path / "fox", Image(id=1))
     with pytest.raises(DatabaseError, match="cannot be written"):
