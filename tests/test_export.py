@@ -401,6 +401,29 @@ def test_a_full_disk_ends_it_with_one_sentence_and_it_can_go_on(fox, tmp_path, m
     assert [one.name for one in (tmp_path / "out/.civitai-export").iterdir()] == ["export.json"]
 
 
+@pytest.mark.parametrize("to", ["hf", "kohya", "parquet", "webui"])
+def test_a_disk_that_has_become_read_only_ends_it_with_one_sentence(fox, tmp_path, monkeypatch, to):
+    make(fox, GenerationData(id=11, prompt_state="present", prompt="a fox"))
+    export(to, tmp_path / "out", fox)
+    for file in (tmp_path / "out").rglob("*.txt"):
+        file.unlink()
+    make(fox, ModelFile(id=10, version_id=7, model_id=5, name="x", path="models/x.safetensors"),
+         files={"models/x.safetensors": b"more"})  # fmt: skip
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    def opened(self, mode="r", *more, original=Path.open, **named):
+        return original(self, mode, *more, **named) if "r" in mode else refuse()
+
+    for owner, name in ((Path, "replace"), (Path, "unlink"), (os, "link")):
+        monkeypatch.setattr(owner, name, refuse)
+    monkeypatch.setattr(Path, "open", opened)
+    ended = export(to, tmp_path / "out", fox)
+    assert ended.code == 4
+    assert " cannot be written: Read-only file system. Exported 0 " in ended.log
+
+
 def test_a_source_that_is_gone_meanwhile_costs_itself_only(fox, tmp_path, monkeypatch):
     make(fox, Image(id=10, path="posts/10.png"), files={"posts/10.png": b"x"})
 

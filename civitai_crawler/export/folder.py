@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, NoReturn
 
@@ -132,7 +132,8 @@ class Folder:
                 yield part
                 part.replace(target)
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # a disk that was taken away, or has become read-only
+                part.unlink(missing_ok=True)
 
 
 def check_apart(path: Path, archives: Iterable[Path]) -> None:
