@@ -21,6 +21,7 @@ from civitai_crawler.items import (
     FEEDS,
     GenerationData,
     Image,
+    Model,
     ModelFile,
     ModelVersion,
     Resource,
@@ -286,6 +287,17 @@ def test_parquet_keeps_what_does_not_fit_its_columns_as_text_or_tells(tmp_path):
     assert (version["name"], version["trained_words"]) == ("", ["?"])
     assert version["published_at"] == datetime(2024, 5, 1, 10, 0, 0, 789_000, tzinfo=UTC)
     assert version["early_access_deadline"] == datetime(2024, 5, 1, 8, tzinfo=UTC)
+
+
+def test_parquet_tells_a_broken_record_once(tmp_path):
+    archive = make(tmp_path / "fox", Model(id=1, creator="fox", name="Fox", type="LORA"))
+    for feed in ("models", "images"):
+        with (archive / f"{feed}.jsonl").open("a") as stream:
+            stream.write("{torn\n")
+    ended = export("parquet", tmp_path / "p", archive)
+    assert ended.code == 3
+    assert len(ended.log.splitlines()) == 3
+    assert "Left out: 2 broken." in ended.log
 
 
 def test_parquet_is_written_in_row_groups(tmp_path, monkeypatch):

@@ -27,7 +27,8 @@ _ROWS, _CHARACTERS = 20_000, 8_000_000
 def write(job: Job) -> None:
     """Write the records of *job* to ``<feed>.parquet``; a file is replaced when it is whole."""
     with Folder.opened(job.target, "parquet", job.archives) as folder:
-        choosers = [Chooser(one, job.selection, job.outcome.problem) for one in job.archives]
+        # What they cannot read is told when the rows of that feed are written.
+        choosers = [Chooser(one, job.selection, lambda _: None) for one in job.archives]
         for stem, kind in FEEDS.items():
             with folder.replacing(job.target / f"{stem}.parquet") as part:
                 _write(job, part, kind, choosers)
