@@ -55,6 +55,13 @@ def test_records_of_all_kinds_of_values_survive(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
+def test_no_value_is_not_taken_for_the_usual_one(tmp_path, suffix):
+    unknown = GenerationData(id=11, prompt_state="absent", provenance=None)
+    WRITERS[suffix](tmp_path / f"generation_data{suffix}", [unknown])
+    assert list(records(tmp_path, GenerationData, refuse)) == [unknown]
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
 def test_the_latest_line_counts_with_the_file_of_the_latest_that_has_one(tmp_path, suffix):
     def file(number, name, **stored):
         return ModelFile(id=number, version_id=1, model_id=2, name=name, **stored)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -140,6 +140,8 @@ class _Form:
     """Fields that are text, whatever stands in them."""
     required: frozenset[str]
     """Fields without a default: an empty text is their value, not the lack of one."""
+    unset: frozenset[str]
+    """Fields that may have no value though their default is one."""
 
     @classmethod
     def of(cls, kind: type[Record]) -> _Form:
@@ -151,15 +153,21 @@ class _Form:
                 for one in fields(kind)
                 if one.default is MISSING and one.default_factory is MISSING
             ),
+            frozenset(
+                one.name
+                for one in fields(kind)
+                if one.default not in (MISSING, None) and type(None) in get_args(hints[one.name])
+            ),
         )
 
     def values(self, texts: dict[str, str]) -> dict[str, Any]:
         """Return what the exporter has turned into *texts*."""
-        return {
+        told = {
             name: text if name in self.texts else _value(text)
             for name, text in texts.items()
             if text or name in self.required
         }
+        return told | {name: None for name in self.unset if texts.get(name) == ""}
 
 
 def _value(text: str) -> Any:
