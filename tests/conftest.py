@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import resource
+from contextlib import contextmanager
 
 import pytest
 from filelock import ReadWriteLock
@@ -63,3 +65,19 @@ def crawled(tmp_path_factory):
     before = snapshot(archive)
     yield archive
     assert snapshot(archive) == before, "a test has changed the shared archive"
+
+
+@pytest.fixture
+def full_disk():
+    """Give a context in which no file takes more than a thousand bytes."""
+
+    @contextmanager
+    def full():
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return full

@@ -232,6 +232,15 @@ def test_videos_are_left_out_and_a_missing_original_is_told(tmp_path):
     assert not (tmp_path / "copies").exists()
 
 
+def test_a_full_disk_is_told_and_keeps_no_half_files(tmp_path, full_disk):
+    folder = archive(tmp_path / "archive", image(1001), files={"posts/5/1001.png": picture("png")})
+    said: list[str] = []
+    with full_disk():
+        outcome = embed(folder, tmp_path / "copies", said.append)
+    assert outcome.problems == len(said) == 1
+    assert tree(tmp_path / "copies") == {}
+
+
 def test_an_archive_that_cannot_be_read_is_told_in_a_sentence(tmp_path):
     folder = archive(tmp_path / "archive", image(1001))
     (folder / ".sidecars.json").mkdir()

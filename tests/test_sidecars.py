@@ -340,6 +340,17 @@ def test_the_loss_of_the_note_loses_nothing(tmp_path):
 # --- where nothing may be written ----------------------------------------------------------------
 
 
+def test_a_full_disk_is_told_and_keeps_no_half_files(tmp_path, full_disk):
+    folder = archive(tmp_path)
+    before = tree(folder)
+    said: list[str] = []
+    with full_disk():
+        outcome = run(folder, "civitai_info", "caption", said=said)
+    assert outcome.problems == len(said) == 1
+    assert tree(folder).keys() - before.keys() == {"posts/5/1001.txt"}
+    assert run(folder, "civitai_info", "caption").written == 1
+
+
 def test_no_path_leads_out_of_the_archive(tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()

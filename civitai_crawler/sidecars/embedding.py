@@ -11,7 +11,7 @@ from civitai_crawler.api import containers
 from civitai_crawler.api.embedded import embedded
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.sidecars import generation_text
-from civitai_crawler.sidecars.note import Note
+from civitai_crawler.sidecars.note import Note, replacing
 from civitai_crawler.sidecars.placing import LeftAloneError, Placer
 from civitai_crawler.sidecars.reading import Library
 from civitai_crawler.sidecars.splicing import NoPlaceError, spliced
@@ -109,9 +109,7 @@ def _missing(read: containers.Read, generation: GenerationData | None) -> dict[s
 
 def _write(stream: BinaryIO, pieces: list[Piece], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    part.unlink(missing_ok=True)
-    with part.open("xb") as out:
+    with replacing(target) as part, part.open("xb") as out:
         for piece in pieces:
             if isinstance(piece, bytes):
                 out.write(piece)
@@ -121,4 +119,3 @@ def _write(stream: BinaryIO, pieces: list[Piece], target: Path) -> None:
             while left and (block := stream.read(min(left, _BLOCK))):
                 out.write(block)
                 left -= len(block)
-    part.replace(target)

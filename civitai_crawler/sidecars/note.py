@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 #: Beside the feeds; hidden, so that nobody takes it for part of the archive.
@@ -58,17 +60,28 @@ class Note:
 
 
 def write_whole(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all, durable when this returns.
-
-    Its part is a hidden file beside it; one that a killed run has left is replaced.
-    """
-    part = file.with_name(f".{file.name}.part")
-    part.unlink(missing_ok=True)
-    with part.open("xb") as stream:
+    """Write a file whole or not at all, durable when this returns."""
+    with replacing(file) as part, part.open("xb") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    part.replace(file)
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Give the path of a hidden file beside *file*, which it replaces when the block ends well.
+
+    One that a killed run has left goes first.
+    """
+    part = file.with_name(f".{file.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        yield part
+        part.replace(file)
+    except BaseException:
+        with suppress(OSError):  # a disk that takes nothing may not let go either
+            part.unlink(missing_ok=True)
+        raise
 
 
 def _digest(content: bytes) -> str:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from civitai_crawler.sidecars.note import write_whole
+from civitai_crawler.sidecars.note import replacing, write_whole
 from civitai_crawler.sidecars.preview import EXTENSIONS, ending
 
 if TYPE_CHECKING:
@@ -197,13 +197,11 @@ def _is_name(path: str) -> bool:
 
 
 def _link(source: Path, target: Path) -> None:
-    part = target.with_name(f".{target.name}.part")
-    part.unlink(missing_ok=True)
-    try:
-        os.link(source, part)
-    except OSError:  # a disk without hard links
-        shutil.copyfile(source, part)
-    part.replace(target)
+    with replacing(target) as part:
+        try:
+            os.link(source, part)
+        except OSError:  # a disk without hard links
+            shutil.copyfile(source, part)
 
 
 def _encode(content: dict[str, Any]) -> bytes:
