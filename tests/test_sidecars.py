@@ -328,6 +328,19 @@ def test_what_cannot_be_read_stays_and_is_told_once(tmp_path, content):
     assert read(folder, "civitai_info")["id"] == 11
 
 
+@pytest.mark.parametrize("more", [(), ("--embed",)])
+def test_a_broken_record_is_told_by_the_exit_code_too(tmp_path, more):
+    folder = archive(tmp_path / "fox", *records())
+    for name in ("models", "model_versions"):
+        with (folder / f"{name}.jsonl").open("a") as feed:
+            feed.write("{torn\n")
+    ended = scrapy("sidecars", str(folder), *more, *(str(tmp_path / "copies") for _ in more))
+    assert ended.code == 3
+    for name in ("models", "model_versions"):
+        assert f"{folder / name}.jsonl: line 2 is no record" in ended.log
+    assert ended.log.splitlines()[-1].endswith((", 2 not written.", ", 2 with trouble."))
+
+
 def test_the_loss_of_the_note_loses_nothing(tmp_path):
     folder = archive(tmp_path)
     run(folder)

@@ -17,7 +17,7 @@ from civitai_crawler.terminal import say
 if TYPE_CHECKING:
     import argparse
 
-#: Exit codes: all is written; something could not be, each told; interrupted.
+#: Exit codes: all is written; something could not be written or read, each told; interrupted.
 DONE, SHORT, INTERRUPTED = 0, 3, 4
 
 
@@ -37,7 +37,7 @@ class Command(ScrapyCommand):
         return (
             "Write what other programs look for beside the files of an archive, or bring it up to "
             "date. PATH is an archive or a folder of archives. Exit codes: 0 done, 2 wrong input, "
-            "3 something could not be written, 4 interrupted."
+            "3 something could not be written, or a record not read, 4 interrupted."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO
 
+    from civitai_crawler.archive import Problem
     from civitai_crawler.items import GenerationData
     from civitai_crawler.sidecars.splicing import Piece
     from civitai_crawler.sidecars.subject import Shown
@@ -36,7 +37,7 @@ class Copied:
     plain: int = 0
     """Copies without: the original holds them itself, or nothing is known."""
     problems: int = 0
-    """Images that could not be copied, or without their texts; each told."""
+    """Images that could not be copied, or without their texts, and broken records; each told."""
 
 
 def embed(archive: Path, folder: Path, tell: Callable[[str], None]) -> Copied:
@@ -53,8 +54,13 @@ def embed(archive: Path, folder: Path, tell: Callable[[str], None]) -> Copied:
     if there.is_relative_to(here) or here.is_relative_to(there):
         raise UsageError(f"Copies of {archive} cannot go to {folder}: the originals are there.")
     copied = Copied()
+
+    def note(problem: Problem) -> None:
+        copied.problems += 1
+        tell(f"{problem.feed}: {problem.why}")
+
     source, target = Placer(archive, Note(archive)), folder
-    with Library(archive, lambda problem: tell(f"{problem.feed}: {problem.why}")) as library:
+    with Library(archive, note) as library:
         for shown in library.images():
             path = PurePosixPath(shown.image.path or "")
             try:

@@ -43,7 +43,7 @@ class Outcome:
     kept: int = 0
     """Files of other programs or users that had to stay as they are."""
     problems: int = 0
-    """Files that could not be written, each told."""
+    """Files that could not be written, and records that could not be read; each kind told."""
 
 
 class Placer:

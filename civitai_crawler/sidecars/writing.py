@@ -155,7 +155,9 @@ class _Writing:
         self._once(why, f"No sidecar {path}: {why}. Others of this kind are not named.")
 
     def _feed_problem(self, problem: Problem) -> None:
-        self._once(problem.why, f"{problem.feed}: {problem.why} ({problem.what})")
+        sentence = f"{problem.feed}: {problem.why} ({problem.what})"
+        self.outcome.problems += sentence not in self._told  # a record may be looked at again
+        self._once(sentence, sentence)
 
     def _once(self, why: str, sentence: str) -> None:
         if why not in self._told:
