@@ -153,7 +153,7 @@ def test_a_name_that_another_file_has_taken_is_left_to_it(tmp_path):
     for name in ("x.pt", "x (1).pt"):
         (tmp_path / "place" / name).write_bytes(b"somebody else's")
     (tmp_path / "source.pt").write_bytes(b"ours")
-    target = Names().target(tmp_path / "place", "x", ".pt", tmp_path / "source.pt", 1)
+    target = Names(tmp_path, {}).target(tmp_path / "place", "x", ".pt", tmp_path / "source.pt", 1)
     assert target.name == "x (1-2).pt"
 
 
@@ -232,6 +232,25 @@ def test_sidecars_are_copies_that_their_users_may_change(with_sidecars, tmp_path
     assert (tmp_path / "out/models/loras/x.metadata.json").read_bytes() == b"edited"
     assert (tmp_path / "out/models/loras/x.preview.jpeg").read_bytes() == b"edited"
     assert (tmp_path / "out/models/loras/x (2).swarm.json").read_bytes() == b".swarm.json"
+
+
+@pytest.mark.parametrize("options", [(), ("--copy",)])
+def test_a_model_file_that_its_user_has_edited_stays_the_only_one(tmp_path, options):
+    archive = archived(tmp_path / "fox", (1, "m/x.safetensors", {}), (2, "n/x.safetensors", {}))
+    export("webui", tmp_path / "out", archive, *options)
+    files = ["models/Lora/x (2).safetensors", "models/Lora/x.safetensors"]
+    for name in files:
+        (tmp_path / "edited").write_bytes(b"with other metadata")
+        (tmp_path / "edited").replace(tmp_path / "out" / name)
+    for _ in range(2):
+        ended = export("webui", tmp_path / "out", archive, *options)
+        assert "Exported 0 files" in ended.log
+        assert "2 were there before" in ended.log
+        assert sorted(tree(tmp_path / "out")) == files
+    (archive / "m/x.safetensors").write_bytes(b"replaced by its creator")
+    export("webui", tmp_path / "out", archive, *options)
+    added = tmp_path / "out/models/Lora/x (1).safetensors"
+    assert added.read_bytes() == b"replaced by its creator"
 
 
 @pytest.mark.parametrize("data", [b"{torn", b"[1]", b"\xff", b'{"preview_url": null}'])

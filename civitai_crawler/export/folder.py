@@ -11,7 +11,7 @@ import json
 import os
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.export.errors import SourceError, WriteError
@@ -118,6 +118,25 @@ class Folder:
         """Write *target* anew as UTF-8; raises WriteError."""
         with self.replacing(target) as part:
             part.write_bytes(text.encode("utf-8", "replace"))
+
+    @contextmanager
+    def notes(self) -> Iterator[dict[str, Any]]:
+        """Give what the last run has put there; what is there when the block ends is kept."""
+        file = self.path / MARKER / "notes.json"
+        try:
+            found = json.loads(file.read_bytes())
+        except (OSError, ValueError):
+            found = None
+        notes = found if isinstance(found, dict) else {}
+        before = dict(notes)
+        try:
+            yield notes
+        except BaseException:
+            with suppress(WriteError):  # what has ended the block is told
+                self.write_text(file, json.dumps(notes))
+            raise
+        if notes != before:
+            self.write_text(file, json.dumps(notes))
 
     @contextmanager
     def replacing(self, target: Path) -> Iterator[Path]:

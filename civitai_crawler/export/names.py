@@ -6,7 +6,9 @@ import filecmp
 import unicodedata
 from itertools import count
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from civitai_crawler.export.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,27 +25,32 @@ class Names:
     """The names in use.
 
     Stems are told apart as on file systems that ignore case and the spelling of accents, because
-    the sidecars of two models with one stem would be one file. Nothing is remembered between
-    runs: a file that stands in the tree shows itself whether it is the one.
+    the sidecars of two models with one stem would be one file. A file that stands in the tree shows
+    itself whether it is the one; of one that its user has edited *origins* tell it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path, origins: dict[str, Any]) -> None:
+        """Name files below *root*, and keep *origins*: of what each was made, by its path."""
+        self._root = root
+        self._origins = origins
         self._used: dict[Path, dict[str, str]] = {}
 
     def target(self, place: Path, stem: str, suffix: str, source: Path, number: int) -> Path:
         """Return where *source*, the file of id *number*, stands or is to stand in *place*.
 
-        The first file of a stem keeps it; others have their id in it.
+        The first file of a stem keeps it; others have their id in it. Raises SourceError when
+        *source* is gone.
         """
         used = self._names(place)
+        origin = _origin(source, number)
         for candidate in _candidates(stem, number):
             key = _key(candidate + suffix)
-            name = used.get(key)
-            if name is None:
-                used[key] = candidate + suffix
-                return place / used[key]
-            if _is_same(source, place / name):
-                return place / name
+            is_free = key not in used
+            target = place / used.setdefault(key, candidate + suffix)
+            path = target.relative_to(self._root).as_posix()
+            if is_free or self._origins.get(path) == origin or _is_same(source, target):
+                self._origins[path] = origin
+                return target
         raise AssertionError("unreachable: there is always one more candidate")
 
     def _names(self, place: Path) -> dict[str, str]:
@@ -64,6 +71,15 @@ def _key(name: str) -> str:
     path = PurePosixPath(name)
     kept = name if path.suffix.lower() in _BESIDE else path.stem
     return unicodedata.normalize("NFC", kept).casefold()
+
+
+def _origin(source: Path, number: int) -> list[int]:
+    """Return what is another list as soon as *source*, the file of id *number*, is another file."""
+    try:
+        status = source.stat()
+    except OSError as error:
+        raise SourceError.of(error) from error
+    return [number, status.st_size, status.st_mtime_ns]
 
 
 def _is_same(source: Path, target: Path) -> bool:

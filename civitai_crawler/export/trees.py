@@ -91,8 +91,11 @@ def kind(file: ModelFile, model_type: str | None) -> str:
 
 def write(job: Job, program: str) -> None:
     """Add the model files of *job* to a tree for *program*, with what stands beside them."""
-    with Folder.opened(job.target, program, job.archives, copy=job.copy) as folder:
-        tree = _Tree(job, folder, program, Names())
+    with (
+        Folder.opened(job.target, program, job.archives, copy=job.copy) as folder,
+        folder.notes() as origins,
+    ):
+        tree = _Tree(job, folder, program, Names(job.target, origins))
         for archive in job.archives:
             tree.add(archive)
         if program == "comfyui":
