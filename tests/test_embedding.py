@@ -264,6 +264,7 @@ def test_copies_never_go_where_originals_are(tmp_path, place):
         ("jpeg", b"\xff\xd8\xff\xe1\x00\x10Exif\0\0II*\0\xff\xff\xff\xff" + bytes(9)),
         ("webp", b"RIFF\x04\0\0\0WEBP"),
         ("webp", b"RIFF\x99\0\0\0WEBPVP8 \xff\0\0\0"),
+        ("webp", b"RIFF\x16\0\0\0WEBPVP8 \x0a\0\0\0\x10\0\0\x9d\x01\x2a\0\0\x05\0"),
         ("webp", b"RIFF\x16\0\0\0WEBPABCD\x0a\0\0\0" + bytes(10)),
     ],
 )

@@ -167,5 +167,7 @@ def _extended(read: Read, first: tuple[bytes, int, int]) -> bytes:
         flags = _HAS_EXIF | (_HAS_ALPHA if bits >> 28 & 1 else 0)
     else:
         raise NoPlaceError("its picture is of an unknown kind")
+    if not width or not height:
+        raise NoPlaceError("its picture has no size")
     sides = ((side - 1).to_bytes(3, "little") for side in (width, height))
     return bytes([flags, 0, 0, 0]) + b"".join(sides)
