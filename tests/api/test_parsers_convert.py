@@ -21,6 +21,8 @@ from civitai_crawler.exceptions import BadRecordError
         (convert.integer, 17739416935733250000, 17739416935733250000),
         (convert.integer, "17739416935733250000", 17739416935733250000),
         (convert.integer, " 7 ", 7),
+        (convert.integer, "\x1f7\x1c", 7),
+        (convert.number, "\x1f7.5\x1c", 7.5),
         (convert.integer, 7.0, 7),
         (convert.integer, 7.5, None),
         (convert.integer, math.nan, None),

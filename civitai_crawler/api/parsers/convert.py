@@ -20,8 +20,8 @@ def integer(value: Any) -> int | None:
         return value
     if isinstance(value, float):
         return int(value) if value.is_integer() else None
-    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
-        return int(value)
+    if isinstance(value, str) and _INTEGER.fullmatch(digits := value.strip()):
+        return int(digits)  # of itself it takes off fewer kinds of blanks
     return None
 
 
@@ -35,8 +35,10 @@ def number(value: Any) -> float | None:
     """Take finite numbers, also as text, that stay finite when they are reckoned with."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
-        return None
+    if isinstance(value, str):
+        value = value.strip()  # which takes off more kinds of blanks than float() does
+        if not _NUMBER.fullmatch(value):
+            return None
     if not isinstance(value, (int, float, str)):
         return None
     try:
