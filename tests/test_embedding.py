@@ -296,8 +296,25 @@ def test_the_text_says_what_the_site_says():
 
 
 def test_the_size_follows_from_its_sides():
-    made = GenerationData(id=1, prompt_state="present", prompt="a", meta={"width": 8, "height": 9})
-    assert generation_text.parameters(made) == "a\nSize: 8x9"
+    meta = {"width": 8, "height": 9}
+    made = GenerationData(id=1, prompt_state="present", prompt="a", steps=5, meta=meta)
+    assert generation_text.parameters(made) == "a\nSteps: 5, Size: 8x9"
+
+
+@pytest.mark.parametrize("negative", [None, "blurry"])
+def test_what_no_reader_tells_from_the_prompt_is_left_out(negative):
+    """A line without steps: AUTOMATIC1111 takes less than three pairs for words of the prompt."""
+    made = GenerationData(
+        id=1, prompt_state="present", prompt="a reed", negative_prompt=negative, seed=5,
+        meta={"width": 8, "height": 9},
+    )  # fmt: skip
+    assert parameters.parse(generation_text.parameters(made) or "") == {
+        "prompt": "a reed", **({"negativePrompt": negative} if negative else {}),
+    }  # fmt: skip
+    made.sampler = "Euler"
+    text = generation_text.parameters(made)
+    assert text is not None
+    assert text.endswith("\nSampler: Euler, Seed: 5, Size: 8x9")
 
 
 def test_the_command_makes_copies(tmp_path):

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from civitai_crawler.api.parsers import convert
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 #: Pairs of one text that are kept.
 MAX_PAIRS = 1_000
+
+#: Pairs by which AUTOMATIC1111 knows settings; all others want ``Steps:`` among them.
+_SETTINGS = 3
 
 #: Names of programs in lower case → the site's own; all others stay as written.
 _NAMES = {
@@ -53,6 +59,15 @@ _JSON = json.JSONDecoder(parse_constant=lambda _: None)
 def is_parameters(text: str) -> bool:
     """Tell whether *text* has a part that only generation parameters have."""
     return bool(_STEPS.search(text) or _NEGATIVE.search(text))
+
+
+def settings(pairs: Sequence[str]) -> str:
+    """Join pairs ``Name: value`` to the line behind the prompts.
+
+    Empty where every reader would take them for the end of a prompt.
+    """
+    is_known = len(pairs) >= _SETTINGS or any(pair.startswith("Steps: ") for pair in pairs)
+    return ", ".join(pairs) if is_known else ""
 
 
 def parse(text: str) -> dict[str, Any]:

@@ -70,8 +70,8 @@ def a1111(data: Mapping[str, Any], width: int | None, height: int | None) -> str
     for key, value in (loaded(data["meta"]) or {}).items():
         if key not in _ELSEWHERE and isinstance(value, (str, int, float)):
             pairs.setdefault(key, value)
-    line = ", ".join(f"{name}: {_quoted(value)}" for name, value in pairs.items())
-    return "\n".join([*lines, line])
+    line = parameters.settings([f"{name}: {_quoted(value)}" for name, value in pairs.items()])
+    return "\n".join([*lines, line] if line else lines)
 
 
 def _quoted(value: Any) -> str:

@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from civitai_crawler.api.parameters import settings
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,12 +40,13 @@ _QUOTED = re.compile(r'[,:\n\r"]')
 def parameters(generation: GenerationData) -> str | None:
     """Return the text: prompt, ``Negative prompt:``, and the line that begins ``Steps:``.
 
-    ``None`` where the site shows nothing of the making.
+    The line is left out where too little is known for it. ``None`` where the site shows nothing of
+    the making.
     """
     if generation.prompt_state != "present":
         return None
     negative = generation.negative_prompt
-    line = ", ".join([*_pairs(generation), *_structures(generation)])
+    line = settings([*_pairs(generation), *_structures(generation)])
     parts = [generation.prompt or "", f"Negative prompt: {negative}" if negative else "", line]
     return "\n".join(part for part in parts if part).replace("\0", "") or None
 

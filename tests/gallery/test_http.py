@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from starlette.datastructures import QueryParams
 
 from civitai_crawler.archive import records
-from civitai_crawler.gallery import report
+from civitai_crawler.gallery import report, texts
 from civitai_crawler.gallery.filters import Filter, match
 from civitai_crawler.gallery.store import prepare
 from civitai_crawler.items import (
@@ -274,6 +274,13 @@ def test_what_a_person_types_is_never_an_operator(typed, query):
 def test_no_search_breaks_the_page(site, typed):
     for field in ("prompt", "negative_prompt", "both"):
         assert site.get(f"/images?q={typed}&field={field}").status == 200
+
+
+def test_what_is_copied_ends_with_the_prompt_where_too_little_is_known_of_the_settings():
+    names = ("negative_prompt", "steps", "sampler", "cfg_scale", "seed", "clip_skip", "meta")
+    data = {**dict.fromkeys((*names, "embedded")), "prompt": "a reed"}
+    assert texts.a1111(data, 8, 9) == "a reed"
+    assert texts.a1111({**data, "steps": 5}, 8, 9) == "a reed\nSteps: 5, Size: 8x9"
 
 
 def test_a_filter_survives_its_own_address():
