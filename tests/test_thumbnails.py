@@ -66,11 +66,18 @@ def clear() -> bytes:
     return stream.getvalue()
 
 
+def deep() -> bytes:
+    """Grey of 16 bits, as maps of depth are."""
+    stream = io.BytesIO()
+    Pillow.new("I;16", (2000, 1000), 1 << 15).save(stream, "png")
+    return stream.getvalue()
+
+
 def near(pixel: Any, wanted: tuple[int, int, int]) -> bool:
     return all(abs(a - b) < 40 for a, b in zip(pixel, wanted, strict=True))
 
 
-RED, WHITE = (255, 0, 0), (255, 255, 255)
+RED, WHITE, GREY = (255, 0, 0), (255, 255, 255), (128, 128, 128)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +93,7 @@ RED, WHITE = (255, 0, 0), (255, 255, 255)
         (animated(), (100, 100), (50, 50), RED),
         (clear(), (100, 100), (50, 50), WHITE),
         (picture("png", (30, 20)), (30, 20), (2, 2), RED),
+        (deep(), (320, 160), (10, 80), GREY),
     ],
 )
 def test_what_a_thumbnail_shows(tmp_path, body, size, at, color):

@@ -98,6 +98,8 @@ class Media:
             with self._busy, Image.open(original) as picture:
                 picture.draft("RGB", (_EDGE, _EDGE))  # JPEG decodes to less at once
                 small = ImageOps.exif_transpose(picture)
+                if small.mode.startswith("I;16"):  # of whose shades nearly all would be white
+                    small = small.point(lambda shade: shade / 256).convert("L")
                 small.thumbnail((_EDGE, _EDGE))
                 thumb.parent.mkdir(parents=True, exist_ok=True)
                 small.convert("RGBA" if small.has_transparency_data else "RGB").save(

@@ -184,13 +184,19 @@ def _decoded(original: Path, largest: int) -> Pillow.Image:
             raise ValueError(f"{image.width} x {image.height} pixels are too many to decode")
         clear = image.has_transparency_data
         mode = "RGBA" if clear else "RGB"
-        small: Pillow.Image = image if image.mode == mode else image.convert(mode)
+        small: Pillow.Image = _of_eight_bits(image)
+        small = small if small.mode == mode else small.convert(mode)
         small.thumbnail((largest, largest))
         turned = upright(small)
     if not clear:
         return turned
     ground = Pillow.new("RGBA", turned.size, "white")
     return Pillow.alpha_composite(ground, turned).convert("RGB")
+
+
+def _of_eight_bits(picture: Pillow.Image) -> Pillow.Image:
+    """Give shades of 16 bits as such of 8: Pillow takes nearly all of them for white."""
+    return picture.point(lambda shade: shade / 256) if picture.mode.startswith("I;16") else picture
 
 
 def upright(picture: Pillow.Image) -> Pillow.Image:

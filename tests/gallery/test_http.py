@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from collections import deque
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,7 @@ from civitai_crawler.items import (
 )
 from civitai_crawler.pipelines import thumbnails
 from tests.gallery import hostile
+from tests.gallery.conftest import gallery
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,6 +163,18 @@ def test_thumbnails_are_small_and_made_once(site, archive):
     made = kept.stat().st_mtime_ns
     assert site.get(f"/thumbs/{one.id}").body == answer.body == kept.read_bytes()
     assert kept.stat().st_mtime_ns == made
+
+
+def test_a_picture_of_16_bits_has_a_thumbnail(tmp_path):
+    Pillow.new("I;16", (2000, 1000), 1 << 15).save(tmp_path / "1.png")
+    line = json.dumps(asdict(Image(id=1, path="1.png", content_type="image/png")))
+    (tmp_path / "images.jsonl").write_text(line)
+    with gallery(tmp_path) as visitor:
+        answer = visitor.get("/thumbs/1")
+    assert answer.status == 200
+    made = Pillow.open(io.BytesIO(answer.body)).convert("L")
+    assert made.size == (400, 200)
+    assert made.tobytes()[0] == pytest.approx(128, abs=9)
 
 
 def test_the_archives_own_thumbnails_come_first(site, archive):
