@@ -379,6 +379,22 @@ def test_several_archives_hold_an_image_once(fox, tmp_path):
     assert tree(tmp_path / "out") == {"1_fox/11.png", "1_hare/12.png"}
 
 
+@pytest.mark.parametrize("to", TREES)
+def test_what_one_of_several_archives_has_is_not_missing(fox, tmp_path, to):
+    bare = [
+        make(
+            tmp_path / name,
+            *records(fox, Model), *records(fox, ModelVersion), Image(id=11),
+            ModelFile(id=9, version_id=7, model_id=5, name="fox"),
+        )
+        for name in ("a", "b")
+    ]  # fmt: skip
+    ended = export(to, tmp_path / "out", *bare)
+    assert (ended.code, "Left out: 1 never fetched." in ended.log) == (3, True)
+    ended = export(to, tmp_path / "out", *bare, fox)
+    assert (ended.code, "Left out" in ended.log) == (0, False)
+
+
 def test_a_full_disk_ends_it_with_one_sentence_and_it_can_go_on(fox, tmp_path, monkeypatch):
     make(fox, Image(id=12, path="posts/11.png"))
     original = Path.replace

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from civitai_crawler.archive import Problem
 
+_NEVER = "never fetched"
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -26,6 +28,8 @@ class Outcome:
     """What belongs into the export and is not in it, by reason."""
     passed: Counter[str] = field(default_factory=Counter)
     """What does not belong into it, by reason: filters, flags, kinds that the format has not."""
+    _awaited: set[int] = field(default_factory=set)
+    """Ids of what was never fetched for the archives up to now; another one may have it."""
 
     @property
     def is_whole(self) -> bool:
@@ -41,6 +45,17 @@ class Outcome:
         """Count and name one that is missing."""
         self.lost[reason] += 1
         self.say(f"{reason:<10} {what}" + (f" ({why})" if why else ""))
+
+    def lack(self, number: int) -> None:
+        """Count the one of id *number* as never fetched, until another archive has it."""
+        self.lost[_NEVER] += number not in self._awaited
+        self._awaited.add(number)
+
+    def found(self, number: int) -> None:
+        """Take back what was said of the one of id *number* in an archive before."""
+        if number in self._awaited:
+            self._awaited.remove(number)
+            self.lost = self.lost - Counter([_NEVER])
 
     def problem(self, problem: Problem) -> None:
         """Count and name what cannot be read of a feed."""

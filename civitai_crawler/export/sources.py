@@ -52,6 +52,7 @@ def pictures(job: Job, suffixes: frozenset[str]) -> Iterator[Picture]:
                 file = _file(job, archive, image, chooser.refusal(image), suffixes)
                 if file is not None:
                     seen.add(image.id)
+                    job.outcome.found(image.id)
                     base = chooser.base_model(image)
                     yield Picture(image, data.get(image.id), base, file, archive)
 
@@ -63,7 +64,7 @@ def _file(
     if refusal or image.type != "image":
         job.outcome.passed[refusal or f"{image.type}s"] += 1
     elif image.path is None:
-        job.outcome.lost["never fetched"] += 1
+        job.outcome.lack(image.id)
     elif (suffix := PurePosixPath(image.path).suffix.lower()) not in suffixes:
         job.outcome.passed[f"{suffix[1:] or 'nameless'} images"] += 1
     else:

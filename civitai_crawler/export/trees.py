@@ -135,7 +135,7 @@ class _Tree:
         if refusal or what not in PLACES[self.program]:
             outcome.passed[refusal or f"of type {what}"] += 1
         elif file.path is None:
-            outcome.lost["never fetched"] += 1
+            outcome.lack(file.id)
         elif "Danger" in (file.pickle_scan_result, file.virus_scan_result):
             outcome.lose("dangerous", archive / file.path, "by the scanners of the site")
         else:
@@ -156,6 +156,7 @@ class _Tree:
             return
         companions.add(self.folder, archive / path, target, self.job.outcome)
         self.seen.add(file.id)
+        self.job.outcome.found(file.id)
         if what in ("Checkpoint", "UNet"):
             self.checkpoints.setdefault(file.version_id, target.stem)
 
