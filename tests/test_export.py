@@ -218,7 +218,7 @@ def test_wrong_input_ends_in_one_sentence(words):
     assert "Traceback" not in ended.log
 
 
-@pytest.mark.parametrize("concept", ["a/b", "a.", "x\n", "what?"])
+@pytest.mark.parametrize("concept", ["a/b", "a.", "x\n", "what?", "x\udcff"])
 def test_a_concept_has_to_be_a_portable_name(fox, tmp_path, concept):
     with pytest.raises(UsageError, match="is no name for a folder on every system"):
         export("kohya", tmp_path / "out", fox, "--concept", concept)

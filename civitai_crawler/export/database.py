@@ -54,10 +54,11 @@ def names(archives: Iterable[Path]) -> dict[str, Path]:
     """
     named: dict[str, Path] = {}
     for archive in archives:
-        name, number = archive.resolve().name, 1
+        own = _text(archive.resolve().name)
+        name, number = own, 1
         while name in named:
             number += 1
-            name = f"{archive.resolve().name} ({number})"
+            name = f"{own} ({number})"
         named[name] = archive
     return named
 
@@ -145,6 +146,9 @@ def _value(value: Any, *, as_text: bool) -> Any:
         value = _JSON.encode(value) if value else str(value)
     elif isinstance(value, int) and (as_text or not -_LARGEST <= value <= _LARGEST):
         return str(value)
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-8", "backslashreplace").decode()  # half a character is no UTF-8
-    return value
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(text: str) -> str:
+    """Return *text* in UTF-8, which half a character is not, nor an odd byte of a folder's name."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

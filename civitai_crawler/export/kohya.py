@@ -70,5 +70,6 @@ def _place(job: Job, concept: str) -> Path:
 def _check(name: str) -> None:
     try:
         validate_filename(name, platform="universal")
-    except ValidationError as error:
+        name.encode()  # a folder of another system's may have bytes that are no text
+    except (ValidationError, UnicodeEncodeError) as error:
         raise UsageError(f"--concept: {name!r} is no name for a folder on every system.") from error

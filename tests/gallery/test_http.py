@@ -177,6 +177,17 @@ def test_a_picture_of_16_bits_has_a_thumbnail(tmp_path):
     assert made.tobytes()[0] == pytest.approx(128, abs=9)
 
 
+def test_a_folder_whose_name_is_no_text_has_a_gallery(tmp_path):
+    folder = tmp_path / "f\udcfcchse"
+    folder.mkdir()
+    (folder / "1.png").write_bytes(b"picture")
+    line = json.dumps(asdict(Image(id=1, path="1.png", content_type="image/png")))
+    (folder / "images.jsonl").write_text(line)
+    with gallery(folder) as visitor:
+        assert [visitor.get(path).status for path in ("/", "/images/1", "/report")] == [200] * 3
+        assert visitor.get("/media/1").body == b"picture"
+
+
 def test_the_archives_own_thumbnails_come_first(site, archive):
     one = next(one for one in records(archive, Image) if one.type == "image" and one.path)
     own = archive / thumbnails.FOLDER / min(thumbnails.DEFAULT) / f"{one.id}.jpg"
