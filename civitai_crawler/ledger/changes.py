@@ -108,7 +108,7 @@ def unseen(ledger: Ledger, kind: str, parents: set[int] | None = None) -> list[i
     rows = ledger.db.execute(
         "SELECT id, parent FROM items WHERE kind = ? AND seen < ? "
         "AND kind || ':' || id NOT IN (SELECT id FROM marks WHERE kind = 'gone') "
-        "AND id NOT IN (SELECT u.id FROM under_way u WHERE u.kind = items.kind)",
+        "AND NOT EXISTS (SELECT 1 FROM under_way u WHERE u.kind = items.kind AND u.id = items.id)",
         (kind, ledger.passes),
     )
     return sorted(

@@ -125,6 +125,7 @@ class _Tally:
         excluded = len(holdings.marks(self.db, _EXCLUDED[stem])) if stem in _EXCLUDED else 0
         mine = [one for one in self.missing if one.kind == stem.removesuffix("s")]
         failed = [one for one in mine if not self._has_record(one, name)]
+        named = {one.key for one in failed}
         return Kind(
             stem=stem,
             counts=[count for count in self.counts if count.stem == stem],
@@ -133,7 +134,7 @@ class _Tally:
             failed=_reasons(failed),
             excluded=excluded,
             gone=gone,
-            files=self._files(stem, [one for one in mine if one not in failed]),
+            files=self._files(stem, [one for one in mine if one.key not in named]),
         )
 
     def _has_record(self, refusal: Refusal, name: str) -> bool:
