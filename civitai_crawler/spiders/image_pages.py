@@ -37,7 +37,7 @@ class ImagePagesSpider(PostsSpider):
     ) -> None:  # fmt: skip
         super().__init__(download=download, thumbs=thumbs, level=level, generation=generation)
         self.image_ids = arguments.listed("image_id", str(image_id), links.image_id)
-        self.posts = arguments.flag("posts", posts)
+        self.with_posts = arguments.flag("posts", posts)
 
     def plan(self) -> Iterator[Request]:
         for image_id in self.image_ids:
@@ -85,7 +85,7 @@ class ImagePagesSpider(PostsSpider):
         if image.post_id is None and len(post_ids) == 1:
             image.post_id = post_ids[0]
         yield from self.pictures([parsers.ImageRecord(image, None)], response, inline=False)
-        if self.posts:
+        if self.with_posts:
             for post_id in dict.fromkeys([*post_ids, image.post_id]):
                 if post_id is not None:
                     yield self.page(post_id)

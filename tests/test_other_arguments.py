@@ -1,0 +1,92 @@
+"""A run that goes on with other arguments than the last one takes what that passed over."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+from tests.cli import crawl, feed, ids, pointed_at, scrapy, start
+
+USER = "lumen_fox"
+
+
+def interrupted(standin, folder, spider, *arguments, after):
+    """Interrupt a crawl once it has asked so much of the site."""
+    standin.faults.latency = 0.1
+    words = [word for argument in arguments for word in ("-a", argument)]
+    process = start("crawl", spider, *words, env=pointed_at(standin, folder), log=folder / "log")
+    while len(standin.log.entries("site")) < after:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 4
+    standin.faults.latency = 0.0
+    standin.log.clear()
+
+
+def assert_complete(standin, archive):
+    truth = standin.truth(signed_in=False)
+    assert ids(archive, "models") == truth["models"]
+    assert ids(archive, "model_versions") == truth["versions"]
+    assert ids(archive, "model_files") == [one["id"] for one in truth["files"]]
+    assert ids(archive, "posts") == truth["posts"]
+    assert ids(archive, "images") == sorted(one["id"] for one in truth["images"])
+    assert ids(archive, "generation_data") == sorted(one["id"] for one in truth["generation"])
+
+
+@pytest.mark.parametrize("choice", ["since=2025-06-01", "level=1", "generation=none"])
+def test_what_an_unfinished_run_passed_over_is_found(standin, tmp_path, choice):
+    interrupted(
+        standin, tmp_path, "user_models", f"username={USER}", "download=none", choice, after=9
+    )  # fmt: skip
+    ended = crawl(standin, tmp_path, username=USER, download="none")
+    assert ended.code == 0, ended.log
+    assert_complete(standin, tmp_path / USER)
+
+
+def test_files_that_an_unfinished_run_did_not_want_are_fetched(standin, tmp_path):
+    interrupted(
+        standin, tmp_path, "user_models", f"username={USER}", "download=files", "generation=none",
+        "max_size=10", after=8,
+    )  # fmt: skip
+    ended = crawl(standin, tmp_path, username=USER, download="files", generation="none")
+    stored = {one["id"] for one in feed(tmp_path / USER, "model_files") if one["path"]}
+    truth = standin.truth(signed_in=False)["files"]
+    assert stored == {one["id"] for one in truth if one["obtainable"]}, ended.log
+
+
+def test_with_the_same_arguments_nothing_is_read_twice(standin, tmp_path):
+    given = {"username": USER, "download": "none", "since": "2025-06-01"}
+    interrupted(
+        standin, tmp_path, "user_models", *(f"{name}={value}" for name, value in given.items()),
+        after=8,
+    )  # fmt: skip
+    ended = crawl(standin, tmp_path, given=given)
+    assert ended.code == 0, ended.log
+    assert not standin.log.entries("site", "/api/v1/models?")
+
+
+def test_a_job_folder_belongs_to_one_archive(standin, tmp_path):
+    job = ("-s", f"JOBDIR={tmp_path / 'job'}")
+    given = {"download": "none", "include": "models"}
+    assert crawl(standin, tmp_path, "user_models", *job, username=USER, given=given).code == 0
+    before = (tmp_path / USER / "report.json").read_bytes()
+    standin.log.clear()
+    for spider, one in (
+        ("user_models", {"username": "one_boat", **given}),
+        ("user_models", {"username": "one_boat", **given, "fresh": "true"}),
+        ("image_pages", {"image_id": "1"}),
+    ):
+        ended = crawl(standin, tmp_path, spider, *job, given=one)
+        assert ended.code == 2
+        assert "Traceback" not in ended.log
+        assert f"holds what was done for '{USER}', not for" in ended.log
+    assert not standin.log.entries()
+    ended = crawl(standin, tmp_path, "user_models", *job, username=USER.upper(), given=given)
+    assert ended.code == 0, ended.log
+    assert json.loads(before)["pass"] == 1
+    assert json.loads((tmp_path / USER / "report.json").read_bytes())["pass"] == 2
+    assert scrapy("verify", str(tmp_path / USER)).code == 0
