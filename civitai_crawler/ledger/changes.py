@@ -16,7 +16,7 @@ from civitai_crawler.items import Creator, Model, ModelFile, ModelVersion, Post
 from civitai_crawler.ledger.queue import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from civitai_crawler.ledger.store import Ledger
 
@@ -96,6 +96,23 @@ def forget_files(ledger: Ledger, kind: str, ids: Iterable[int]) -> None:
     """Forget files that somebody has removed from the archive."""
     lost = [(kind, number) for number in ids]
     ledger.db.executemany("DELETE FROM media WHERE kind = ? AND id = ?", lost)
+
+
+def forget_records(ledger: Ledger, kind: str, kept: Container[str]) -> int:
+    """Forget the items of class *kind* that are not in their feed any more; return how many.
+
+    *kept*: the ids that are. Lists that were read before have to be read again for the others.
+    """
+    rows = ledger.db.execute("SELECT id FROM items WHERE kind = ?", (kind,)).fetchall()
+    lost = [(kind, number) for (number,) in rows if number not in kept]
+    ledger.db.executemany("DELETE FROM items WHERE kind = ? AND id = ?", lost)
+    if kind == Post.__name__:  # its mark stands for a record
+        ledger.db.executemany(
+            "DELETE FROM marks WHERE kind = 'post' AND id = ?", [(one,) for _, one in lost]
+        )
+    if lost:
+        ledger.queue.forget_done()
+    return len(lost)
 
 
 def unseen(ledger: Ledger, kind: str, parents: set[int] | None = None) -> list[int]:
