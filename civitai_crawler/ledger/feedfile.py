@@ -138,6 +138,18 @@ class Feeds:
         self._files[path] = file
         return file
 
+    def follow(self, before: Path, now: Path) -> None:
+        """Know the feeds below *before* by where they are now, if they were moved along."""
+        for (text,) in self._db.execute("SELECT path FROM feeds").fetchall():
+            old = Path(text)
+            if not old.is_relative_to(before):
+                continue
+            new = now / old.relative_to(before)
+            if new.exists() or not old.exists():
+                self._db.execute(
+                    "UPDATE OR REPLACE feeds SET path = ? WHERE path = ?", (str(new), text)
+                )
+
     def _compare(self, file: FeedFile, length: int, closed: int) -> None:
         if file.length < length:
             logger.warning(
