@@ -1,4 +1,4 @@
-"""A run that goes on with other arguments than the last one takes what that passed over."""
+"""A run that goes on takes what the last one passed over, and asks for nothing that was read."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from tests.cli import crawl, feed, ids, pointed_at, scrapy, start
 USER = "lumen_fox"
 
 
-def interrupted(standin, folder, spider, *arguments, after):
+def interrupted(standin, folder, spider, *arguments, after, env=None):
     """Interrupt a crawl once it has asked so much of the site."""
     standin.faults.latency = 0.1
     words = [word for argument in arguments for word in ("-a", argument)]
-    process = start("crawl", spider, *words, env=pointed_at(standin, folder), log=folder / "log")
+    settings = {**pointed_at(standin, folder), **(env or {})}
+    process = start("crawl", spider, *words, env=settings, log=folder / "log")
     while len(standin.log.entries("site")) < after:
         assert process.poll() is None
         time.sleep(0.01)
@@ -67,6 +68,32 @@ def test_with_the_same_arguments_nothing_is_read_twice(standin, tmp_path):
     ended = crawl(standin, tmp_path, given=given)
     assert ended.code == 0, ended.log
     assert not standin.log.entries("site", "/api/v1/models?")
+
+
+@pytest.mark.parametrize("spider", ["post_pages", "image_pages", "generation_data"])
+def test_what_was_named_and_read_is_not_asked_again(standin, tmp_path, spider):
+    truth = standin.truth(signed_in=False)
+    named, numbers = {
+        "post_pages": ("post_id", truth["posts"]),
+        "image_pages": ("image_id", [one["id"] for one in truth["images"]][:12]),
+        "generation_data": ("image_id", [one["id"] for one in truth["images"]]),
+    }[spider]
+    value = ",".join(map(str, numbers))
+    more = {"download": "none", "generation": "none"} if spider != "generation_data" else {}
+    env = {"CIVITAI_BATCH_SIZE": "5"}
+    whole = tmp_path / "whole"
+    ended = crawl(standin, whole, spider, env=env, given={named: value, **more})
+    assert ended.code == 0, ended.log
+    number = len(standin.log.entries("site"))
+    standin.log.clear()
+    given = [f"{name}={text}" for name, text in {named: value, **more}.items()]
+    interrupted(standin, tmp_path, spider, *given, after=9, env=env)
+    ended = crawl(standin, tmp_path, spider, env=env, given={named: value, **more})
+    assert ended.code == 0, ended.log
+    assert len(standin.log.entries("site")) < number - 4
+    folder = spider.replace("_", "-")
+    for stem in ("posts", "images", "generation_data"):
+        assert ids(tmp_path / folder, stem) == ids(whole / folder, stem)
 
 
 def test_a_job_folder_belongs_to_one_archive(standin, tmp_path):

@@ -41,14 +41,13 @@ class ImagePagesSpider(PostsSpider):
 
     def plan(self) -> Iterator[Request]:
         for image_id in self.image_ids:
-            ask = self.request(
+            yield self.request(
                 endpoints.image_page(image_id),
                 self.parse_image_page,
                 route="page",
                 errback=self.on_no_image_page,
                 image_id=image_id,
             )
-            yield self.again(ask)
 
     def parse_image_page(self, response: TextResponse, image_id: int) -> Iterator[Any]:
         try:
