@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -89,3 +90,32 @@ def test_a_run_for_records_alone_names_the_files_that_are_held(standin, tmp_path
     assert {one.id: (one.path, one.sha256) for one in records(archive, Image)} == before
     ended = scrapy("verify", str(archive))
     assert ended.code == 0, ended.log
+
+
+def test_feeds_without_their_job_folder_are_set_aside(standin, tmp_path):
+    archive = tmp_path / USER
+    given = {"username": USER, "download": "none"}
+    assert crawl(standin, tmp_path, given=given).code == 0
+    before = (archive / "images.jsonl").read_bytes()
+    shutil.rmtree(archive / ".job")
+    planned = crawl(standin, tmp_path, given={**given, "dry_run": "true"})
+    assert planned.code == 0, planned.log
+    assert (archive / "images.jsonl").read_bytes() == before
+    ended = crawl(standin, tmp_path, given=given)
+    assert ended.code == 0, ended.log
+    assert "The job folder is gone" in ended.log
+    assert_whole(standin, archive)
+    (aside,) = archive.glob("images.*Z.jsonl")
+    assert aside.read_bytes() == before
+    assert "The job folder is gone" not in crawl(standin, tmp_path, given=given).log
+    assert_whole(standin, archive)
+
+
+def test_what_is_no_feed_in_its_place_is_told_in_one_sentence(standin, tmp_path):
+    assert crawl(standin, tmp_path, username=USER, download="none", include="models").code == 0
+    (tmp_path / USER / "models.jsonl").unlink()
+    (tmp_path / USER / "models.jsonl").mkdir()
+    ended = crawl(standin, tmp_path, username=USER, download="none")
+    assert ended.code == 1
+    assert "Traceback" not in ended.log
+    assert f"The feed {tmp_path / USER / 'models.jsonl'} cannot be used" in ended.log

@@ -122,8 +122,14 @@ class Feeds:
         What stood there before the job's first run stays, as do lines that others have added since
         the last run ended in order. To be committed before the first item comes.
         """
-        if path in self._files:
-            return self._files[path]
+        if path not in self._files:
+            try:
+                self._files[path] = self._taken(path, anew=anew)
+            except OSError as error:
+                raise LedgerError(f"The feed {path} cannot be used: {error.strerror}.") from error
+        return self._files[path]
+
+    def _taken(self, path: Path, *, anew: bool) -> FeedFile:
         file = FeedFile(path, path.stat().st_size if path.exists() else 0)
         file.claim()
         found = self._db.execute(
@@ -135,7 +141,6 @@ class Feeds:
             self._compare(file, *found)
         self._db.execute("INSERT OR REPLACE INTO feeds VALUES (?, ?, 0)", (str(path), file.length))
         file.end_line()
-        self._files[path] = file
         return file
 
     def follow(self, before: Path, now: Path) -> None:

@@ -68,6 +68,9 @@ class Ledger(StoredFiles):
         self.broken: Exception | None = None
         try:
             self.db.execute("BEGIN")
+            held = self.db.execute("SELECT 1 FROM feeds UNION ALL SELECT 1 FROM items LIMIT 1")
+            #: True when the job has not written anything before.
+            self.is_new = held.fetchone() is None
             #: True when this run goes on with what an earlier one left; False on a new pass.
             self.resumed = self._begin_run()
         except (OSError, sqlite3.Error) as error:

@@ -64,8 +64,14 @@ class CivitaiSpider(FailuresSpider):
         spider.settle_in(crawler.settings)
         ledger = Ledger.of(crawler)
         purpose.belong(ledger, spider.archive)
-        if arguments.is_fresh(kwargs):
-            feeds = [] if spider.dry_run else spider.feed_files(crawler.settings)
+        feeds = [] if spider.dry_run else spider.feed_files(crawler.settings)
+        is_lost = ledger.is_new and any(feed.exists() for feed in feeds)
+        if is_lost:
+            spider.logger.warning(
+                "The job folder is gone that knows what stands in the feeds of this archive: they "
+                "are set aside under the date, and everything is asked for anew"
+            )
+        if is_lost or arguments.is_fresh(kwargs):
             ledger.start_anew(feeds)
             purpose.belong(ledger, spider.archive)
         if purpose.look_for(ledger, choices.chosen(spider, crawler.settings)):
