@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from civitai_crawler.standin import Standin, World
 from tests.cli import crawl, feed, ids, pointed_at, scrapy, start
 
 USER = "lumen_fox"
@@ -117,3 +118,16 @@ def test_a_job_folder_belongs_to_one_archive(standin, tmp_path):
     assert json.loads(before)["pass"] == 1
     assert json.loads((tmp_path / USER / "report.json").read_bytes())["pass"] == 2
     assert scrapy("verify", str(tmp_path / USER)).code == 0
+
+
+def test_the_folder_of_a_creator_goes_on_under_a_new_name(tmp_path):
+    given = {"download": "none", "include": "models"}
+    with Standin.in_thread(World.small()) as standin:
+        assert crawl(standin, tmp_path, username="one_boat", given=given).code == 0
+        user = next(user for user in standin.world.users.values() if user.name == "one_boat")
+        user.name = "two_boats"
+        (tmp_path / "one_boat").rename(tmp_path / "two_boats")
+        ended = crawl(standin, tmp_path, username="two_boats", given=given)
+    assert ended.code == 0, ended.log
+    assert len(feed(tmp_path / "two_boats", "models")) == 1
+    assert json.loads((tmp_path / "two_boats" / "report.json").read_bytes())["pass"] == 2

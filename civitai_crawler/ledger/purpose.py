@@ -10,15 +10,17 @@ if TYPE_CHECKING:
     from civitai_crawler.ledger.store import Ledger
 
 
-def belong(ledger: Ledger, archive: str) -> None:
+def belong(ledger: Ledger, archive: str, *, within: bool) -> None:
     """Keep a job to one archive, for it says what stands in the feeds of that one.
+
+    *within*: it lies in the archive's folder, which follows a creator to a new name.
 
     Raises:
         UsageError: the job folder was given to another archive before.
 
     """
     owner = ledger.fact("archive")
-    if owner not in (None, archive):
+    if not within and owner not in (None, archive):
         raise UsageError(
             f"The job folder holds what was done for {owner!r}, not for {archive!r}: leave out "
             "JOBDIR or give each its own."

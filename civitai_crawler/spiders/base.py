@@ -63,7 +63,8 @@ class CivitaiSpider(FailuresSpider):
         spider = super().from_crawler(crawler, *args, **arguments.check(cls, kwargs))
         spider.settle_in(crawler.settings)
         ledger = Ledger.of(crawler)
-        purpose.belong(ledger, spider.archive)
+        within = Path(crawler.settings["JOBDIR"]).parent == spider.home(crawler.settings)
+        purpose.belong(ledger, spider.archive, within=within)
         feeds = [] if spider.dry_run else spider.feed_files(crawler.settings)
         is_lost = ledger.is_new and any(feed.exists() for feed in feeds)
         if is_lost:
@@ -73,7 +74,7 @@ class CivitaiSpider(FailuresSpider):
             )
         if is_lost or arguments.is_fresh(kwargs):
             ledger.start_anew(feeds)
-            purpose.belong(ledger, spider.archive)
+            purpose.belong(ledger, spider.archive, within=within)
         if purpose.look_for(ledger, choices.chosen(spider, crawler.settings)):
             spider.logger.info("The last run chose otherwise: its lists are read anew")
         return spider
