@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -52,6 +53,15 @@ def test_records_of_all_kinds_of_values_survive(tmp_path, suffix):
         feed = tmp_path / f"{STEMS[type(item)]}{suffix}"
         WRITERS[suffix](feed, [item])
         assert list(records(tmp_path, type(item), refuse)) == [item]
+
+
+@pytest.mark.parametrize("formats", [(".csv", ".jsonl"), (".jsonl", ".csv")])
+def test_of_two_formats_the_one_that_was_written_last_counts(tmp_path, formats):
+    for time, suffix in enumerate(formats, 1_000_000_000):
+        path = tmp_path / f"images{suffix}"
+        WRITERS[suffix](path, [Image(id=11, name=suffix)])
+        os.utime(path, (time, time))
+    assert [one.name for one in records(tmp_path, Image, refuse)] == [formats[-1]]
 
 
 @pytest.mark.parametrize("suffix", WRITERS)

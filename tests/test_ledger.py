@@ -339,6 +339,40 @@ def test_feeds_are_known_by_their_whole_path(folder, tmp_path, monkeypatch):
     ledger.close(finished=True)
 
 
+def test_feeds_that_were_moved_with_their_job_are_cut_to_their_committed_bytes(tmp_path):
+    before, now = tmp_path / "before", tmp_path / "now"
+    before.mkdir()
+    ledger = Ledger(before / ".job")
+    write(ledger, before / "own.jsonl", b"one\n")
+    write(ledger, tmp_path / "far.jsonl", b"far\n")
+    ledger.commit()
+    dropped(ledger)
+    for path in (before / "own.jsonl", tmp_path / "far.jsonl"):
+        path.write_bytes(path.read_bytes() + b"torn")
+    before.rename(now)
+    again = Ledger(now / ".job")
+    write(again, now / "own.jsonl", b"two\n")
+    write(again, tmp_path / "far.jsonl", b"two\n")
+    again.close(finished=True)
+    assert (now / "own.jsonl").read_bytes() == b"one\ntwo\n"
+    assert (tmp_path / "far.jsonl").read_bytes() == b"far\ntwo\n"
+    assert not before.exists()
+
+
+def test_a_job_that_was_moved_alone_knows_its_feeds(tmp_path):
+    feed = tmp_path / "one" / "own.jsonl"
+    ledger = Ledger(tmp_path / "one" / "job")
+    write(ledger, feed, b"one\n")
+    ledger.commit()
+    dropped(ledger)
+    feed.write_bytes(b"one\ntorn")
+    (tmp_path / "one" / "job").rename(tmp_path / "job")
+    again = Ledger(tmp_path / "job")
+    write(again, feed, b"two\n")
+    again.close(finished=True)
+    assert feed.read_bytes() == b"one\ntwo\n"
+
+
 def test_csv_goes_on_with_the_columns_of_its_header(folder, tmp_path):
     """The first item of a later run may be of another class, with other fields."""
     for item in ({"id": 1, "name": "é,x"}, {"size": 9, "id": 2}):

@@ -308,3 +308,22 @@ def test_a_line_now_and_then_says_where_the_crawl_stands(standin, tmp_path):
     assert said, ended.log
     assert any("downloading model file" in line for line in said)
     assert "pages/min" not in ended.log
+
+
+def test_what_was_flagged_after_it_was_archived_is_counted_once(standin, tmp_path):
+    run(standin, tmp_path, download="none")
+    model = next(m for m in standin.world.models_of(standin.world.main) if m.public)
+    before = json.loads((tmp_path / "lumen_fox" / "report.json").read_text())["kinds"]["models"]
+    model.poi = True
+    *_, report = run(standin, tmp_path, download="none")
+    told = report["kinds"]["models"]
+    assert (told["listed"], told["excluded"]) == (before["listed"], before["excluded"])
+
+
+@pytest.mark.parametrize(
+    ("include", "named"), [("models", "post.get,"), ("posts,images", "model.getById")]
+)
+def test_what_a_pass_does_not_list_is_not_asked_for_by_id(standin, tmp_path, include, named):
+    run(standin, tmp_path, download="none")
+    run(standin, tmp_path, download="none", include=include)
+    assert not [one.path for one in standin.log.entries("site") if named in one.path]

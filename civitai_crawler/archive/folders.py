@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from civitai_crawler.exceptions import UsageError
@@ -12,9 +12,8 @@ from civitai_crawler.items import FEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
-#: Endings of feeds; an archive that changed its format has both, what is read last counts.
+#: Endings of feeds; an archive that changed its format has both.
 SUFFIXES = (".csv", ".jsonl")
 #: What a feed that ``fresh=true`` has set aside has in its name besides.
 _ASIDE = re.compile(r"\.\d{8}T\d{6}Z$")
@@ -64,9 +63,12 @@ def archives(given: Iterable[Path]) -> list[Path]:
 
 
 def feeds(archive: Path, stem: str) -> list[Path]:
-    """Return the feeds of one class that *archive* has, in the order in which they count."""
+    """Return the feeds of one class that *archive* has; what is read last counts.
+
+    So of two formats the one that is still written to comes last.
+    """
     named = (archive / f"{stem}{suffix}" for suffix in SUFFIXES)
-    return [feed for feed in named if feed.is_file()]
+    return sorted(filter(Path.is_file, named), key=lambda feed: feed.stat().st_mtime_ns)
 
 
 def inside(archive: Path, path: str) -> Path:

@@ -16,7 +16,7 @@ from civitai_crawler.items import Creator, Model, ModelFile, ModelVersion, Post
 from civitai_crawler.ledger.queue import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from civitai_crawler.ledger.store import Ledger
 
@@ -98,6 +98,23 @@ def forget_files(ledger: Ledger, kind: str, ids: Iterable[int]) -> None:
     ledger.db.executemany("DELETE FROM media WHERE kind = ? AND id = ?", lost)
 
 
+def forget_records(ledger: Ledger, kind: str, kept: Container[str]) -> int:
+    """Forget the items of class *kind* that are not in their feed any more; return how many.
+
+    *kept*: the ids that are. Lists that were read before have to be read again for the others.
+    """
+    rows = ledger.db.execute("SELECT id FROM items WHERE kind = ?", (kind,)).fetchall()
+    lost = [(kind, number) for (number,) in rows if number not in kept]
+    ledger.db.executemany("DELETE FROM items WHERE kind = ? AND id = ?", lost)
+    if kind == Post.__name__:  # its mark stands for a record
+        ledger.db.executemany(
+            "DELETE FROM marks WHERE kind = 'post' AND id = ?", [(one,) for _, one in lost]
+        )
+    if lost:
+        ledger.queue.forget_done()
+    return len(lost)
+
+
 def unseen(ledger: Ledger, kind: str, parents: set[int] | None = None) -> list[int]:
     """Return the ids of class *kind* that this pass has not met, without those known to be gone.
 
@@ -108,7 +125,7 @@ def unseen(ledger: Ledger, kind: str, parents: set[int] | None = None) -> list[i
     rows = ledger.db.execute(
         "SELECT id, parent FROM items WHERE kind = ? AND seen < ? "
         "AND kind || ':' || id NOT IN (SELECT id FROM marks WHERE kind = 'gone') "
-        "AND id NOT IN (SELECT u.id FROM under_way u WHERE u.kind = items.kind)",
+        "AND NOT EXISTS (SELECT 1 FROM under_way u WHERE u.kind = items.kind AND u.id = items.id)",
         (kind, ledger.passes),
     )
     return sorted(

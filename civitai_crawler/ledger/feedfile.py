@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: Last bytes of a line that is ended, in UTF-16 and UTF-32 too.
+_ENDS = (b"\n", b"\0")
+
 
 class FeedFile(io.BufferedIOBase):
     """What exporters write to: bytes wait in memory until the ledger commits.
@@ -70,6 +73,11 @@ class FeedFile(io.BufferedIOBase):
         self._waiting.clear()
         return True
 
+    def end_line(self) -> None:
+        """End the last line, which an editor may have left open, before another one follows."""
+        if self.length and self.tail(self.length - 1) not in _ENDS:
+            self.write(b"\n")
+
     def header(self) -> bytes:
         """Return the first line on disk, empty when there is none."""
         if not self.length:
@@ -105,6 +113,8 @@ class Feeds:
         #: Where cut tails go.
         self._aside = (folder or Path()) / "cut"
         self._files: dict[Path, FeedFile] = {}
+        #: Those that somebody has shortened since the last run.
+        self.shortened: set[Path] = set()
 
     def take_charge(self, path: Path, *, anew: bool = False) -> FeedFile:
         """Return the feed at *path* as its last run left it, or with *anew* emptied.
@@ -112,8 +122,14 @@ class Feeds:
         What stood there before the job's first run stays, as do lines that others have added since
         the last run ended in order. To be committed before the first item comes.
         """
-        if path in self._files:
-            return self._files[path]
+        if path not in self._files:
+            try:
+                self._files[path] = self._taken(path, anew=anew)
+            except OSError as error:
+                raise LedgerError(f"The feed {path} cannot be used: {error.strerror}.") from error
+        return self._files[path]
+
+    def _taken(self, path: Path, *, anew: bool) -> FeedFile:
         file = FeedFile(path, path.stat().st_size if path.exists() else 0)
         file.claim()
         found = self._db.execute(
@@ -124,17 +140,30 @@ class Feeds:
         elif found is not None:
             self._compare(file, *found)
         self._db.execute("INSERT OR REPLACE INTO feeds VALUES (?, ?, 0)", (str(path), file.length))
-        self._files[path] = file
+        file.end_line()
         return file
+
+    def follow(self, before: Path, now: Path) -> None:
+        """Know the feeds below *before* by where they are now, if they were moved along."""
+        for (text,) in self._db.execute("SELECT path FROM feeds").fetchall():
+            old = Path(text)
+            if not old.is_relative_to(before):
+                continue
+            new = now / old.relative_to(before)
+            if new.exists() or not old.exists():
+                self._db.execute(
+                    "UPDATE OR REPLACE feeds SET path = ? WHERE path = ?", (str(new), text)
+                )
 
     def _compare(self, file: FeedFile, length: int, closed: int) -> None:
         if file.length < length:
             logger.warning(
-                "%s is %d bytes shorter than this job left it; what is missing is not written "
-                "again, unless by -a fresh=true",
+                "%s is %d bytes shorter than this job left it; what is missing is asked for anew "
+                "in a feed of the archive, in another file only by -a fresh=true",
                 file.path,
                 length - file.length,
             )
+            self.shortened.add(file.path)
         elif file.length > length and not closed:
             # Most likely torn lines of ours; but if somebody else wrote, it must not be lost.
             self._aside.mkdir(parents=True, exist_ok=True)

@@ -33,10 +33,14 @@ _HELD_IMAGES = (
     "AND 'Image:' || id NOT IN (SELECT id FROM marks WHERE kind = 'gone') GROUP BY parent"
 )
 #: The excluded that are not held all the same (flagged only after they were archived).
-_EXCLUDED_IMAGES = (
-    "SELECT value, count(*) FROM marks WHERE kind = 'excluded_image' "
-    "AND id NOT IN (SELECT id FROM known WHERE kind = 'Image') GROUP BY value"
+_EXCLUDED = (
+    "FROM marks e WHERE e.kind = 'excluded_image' "
+    "AND NOT EXISTS (SELECT 1 FROM items i WHERE i.kind = 'Image' AND i.id = e.id) "
+    "AND NOT EXISTS (SELECT 1 FROM under_way u WHERE u.kind = 'Image' AND u.id = e.id)"
 )
+_EXCLUDED_IMAGES = f"SELECT value, count(*) {_EXCLUDED} GROUP BY value"
+#: Of one post; the images are not looked at, of which there may be a million.
+_EXCLUDED_OF_POST = f"SELECT count(*) {_EXCLUDED} AND e.value = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +121,10 @@ def is_whole(
     *expected*: images by the site's own count; *kinds*: the item classes wanted of each of them;
     *files*: so are their files.
     """
-    excluded = dict(ledger.db.execute(_EXCLUDED_IMAGES)).get(str(post_id), 0)
     held = ledger.count_items(kinds[0], post_id) if kinds else expected
-    if held + excluded < expected and not is_settled(ledger, post_id, signed_in=signed_in):
+    if held < expected:
+        held += ledger.db.execute(_EXCLUDED_OF_POST, (str(post_id),)).fetchone()[0]
+    if held < expected and not is_settled(ledger, post_id, signed_in=signed_in):
         return False
     return not any(
         wanted and _due(ledger, refused, query, post_id, signed_in=signed_in)

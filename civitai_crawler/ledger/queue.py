@@ -133,6 +133,10 @@ class RequestQueue:
         self._db.execute("DELETE FROM requests")
         self._lanes.clear()
 
+    def forget_done(self) -> None:
+        """Have what is done asked again wherever it is named."""
+        self._db.execute("DELETE FROM requests WHERE state = 1")
+
     def __len__(self) -> int:
         return sum(lane.pending for lane in self._lanes.values())
 

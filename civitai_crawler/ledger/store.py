@@ -54,6 +54,8 @@ class Ledger(StoredFiles):
 
     def __init__(self, folder: Path | None = None, *, dry: bool = False) -> None:
         self.db = copied(folder) if dry and folder is not None else connect(folder)
+        #: The folder that holds the job's: of an archive, as a rule.
+        self._home = None if folder is None else folder.absolute().parent
         self.queue = RequestQueue(self.db)
         self.feeds = Feeds(self.db, folder)
         #: Items between their callback and the feeds.
@@ -66,6 +68,9 @@ class Ledger(StoredFiles):
         self.broken: Exception | None = None
         try:
             self.db.execute("BEGIN")
+            held = self.db.execute("SELECT 1 FROM feeds UNION ALL SELECT 1 FROM items LIMIT 1")
+            #: True when the job has not written anything before.
+            self.is_new = held.fetchone() is None
             #: True when this run goes on with what an earlier one left; False on a new pass.
             self.resumed = self._begin_run()
         except (OSError, sqlite3.Error) as error:
@@ -81,6 +86,7 @@ class Ledger(StoredFiles):
         self.set_fact("passes", str(self.passes))
         if finished:
             self.queue.clear()
+        self._settle_in()
         self._rename()
         resumed = self.queue.restore()
         self.commit()
@@ -96,6 +102,7 @@ class Ledger(StoredFiles):
             self.db.execute(f"DELETE FROM {table}")  # noqa: S608  # the names above
         self.refused = None
         self.set_fact("renames", renames)
+        self._settle_in()
         self.queue.clear()
         self.passes = 0
         self.set_fact("passes", "0")
@@ -103,6 +110,14 @@ class Ledger(StoredFiles):
         self.commit()
         self._rename()
         self.commit()
+
+    def _settle_in(self) -> None:
+        """Note where the job lies; what was moved with it since the last run is found there."""
+        if self._home is not None:
+            before = self.fact("home")
+            if before not in (None, str(self._home)):
+                self.feeds.follow(Path(str(before)), self._home)
+            self.set_fact("home", str(self._home))
 
     def _rename(self) -> None:
         renames: dict[str, str] = json.loads(self.fact("renames") or "{}")

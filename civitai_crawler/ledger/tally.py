@@ -122,9 +122,10 @@ class _Tally:
     def kind(self, stem: str) -> Kind:
         name = FEEDS[stem].__name__
         records, gone = self.records.get(name, 0), len(self.lost[name])
-        excluded = len(holdings.marks(self.db, _EXCLUDED[stem])) if stem in _EXCLUDED else 0
+        excluded = self._left_out(name, _EXCLUDED.get(stem, ""))
         mine = [one for one in self.missing if one.kind == stem.removesuffix("s")]
         failed = [one for one in mine if not self._has_record(one, name)]
+        named = {one.key for one in failed}
         return Kind(
             stem=stem,
             counts=[count for count in self.counts if count.stem == stem],
@@ -133,8 +134,16 @@ class _Tally:
             failed=_reasons(failed),
             excluded=excluded,
             gone=gone,
-            files=self._files(stem, [one for one in mine if one not in failed]),
+            files=self._files(stem, [one for one in mine if one.key not in named]),
         )
+
+    def _left_out(self, name: str, mark: str) -> int:
+        """Count what is excluded; what was flagged only after it was archived is held."""
+        query = (
+            "SELECT count(*) FROM marks e WHERE e.kind = ? AND NOT EXISTS "
+            "(SELECT 1 FROM items i WHERE i.kind = ? AND i.id = e.id)"
+        )
+        return int(self.db.execute(query, (mark, name)).fetchone()[0])
 
     def _has_record(self, refusal: Refusal, name: str) -> bool:
         query = "SELECT 1 FROM items WHERE kind = ? AND id = ?"

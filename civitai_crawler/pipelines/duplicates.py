@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from scrapy.exceptions import DropItem
 
+from civitai_crawler.archive.feeds import heads
+from civitai_crawler.archive.folders import feeds
+from civitai_crawler.archive.records import log
 from civitai_crawler.items import FEEDS, Failure, Image, ModelFile, Record
 from civitai_crawler.ledger import Ledger, changes
 from civitai_crawler.ledger.refusals import Refusals
@@ -58,7 +62,18 @@ class DuplicatesPipeline:
         self._ledger.set_fact("kinds", ",".join(getattr(self._crawler.spider, "kinds", [])))
         archive = getattr(self._crawler.spider, "archive", None)
         if archive:
+            self._forget_cut(archive)
             await self._forget_lost(archive)
+
+    def _forget_cut(self, archive: str) -> None:
+        """Forget the records that somebody has cut off their feed, so that they come anew."""
+        folder = shelf.folder(self._crawler.settings["CIVITAI_ARCHIVE"], archive)
+        shortened = {feed.stem for feed in self._ledger.feeds.shortened if feed.parent == folder}
+        for item, stem in ((item, stem) for stem, item in FEEDS.items() if stem in shortened):
+            found = (heads(feed, log) for feed in feeds(folder, stem))
+            kept = {str(head.id) for _, head in chain.from_iterable(found)}
+            lost = changes.forget_records(self._ledger, item.__name__, kept)
+            logger.info("%d records are not in %s any more; asking for them anew", lost, stem)
 
     async def _forget_lost(self, archive: str) -> None:
         """Forget the stored files that somebody has removed, so that they are fetched anew."""
@@ -121,6 +136,8 @@ class KnownItemsPipeline:
         known = key in self._ledger.under_way.held
         stored = getattr(item, "path", None) is not None
         changed = known and self._ledger.digest(*key) != changes.digest(item)
+        if isinstance(item, (ModelFile, Image)) and not stored:
+            self._name_held(item)
         if stored or type(item) not in MEDIA_KINDS:
             self._refusals.resolve(_KINDS[type(item)], key[1])
         if isinstance(item, ModelFile):
@@ -132,3 +149,15 @@ class KnownItemsPipeline:
         if not known:
             self._crawler.stats.inc_value(f"civitai/added/{key[0]}")
         return item
+
+    def _name_held(self, item: ModelFile | Image) -> None:
+        """Name the file that an earlier run has stored, also where this one wants none."""
+        kind, _ = MEDIA_KINDS[type(item)]
+        media = self._ledger.media(kind, item.id)
+        if media is None:
+            return
+        item.path, item.size_bytes, item.sha256 = media.path, media.size, media.sha256
+        if isinstance(item, Image):
+            item.content_type = media.content_type
+        else:
+            item.verified = media.verified

@@ -12,13 +12,13 @@ from civitai_crawler import buckets
 from civitai_crawler.api import endpoints, parsers, trpc
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.items import FEEDS, Record
-from civitai_crawler.ledger import HANDLED, Ledger
+from civitai_crawler.ledger import HANDLED, Ledger, purpose
 from civitai_crawler.ledger.origin import stamp_of
 from civitai_crawler.ledger.queue import FIRST_LISTS
 from civitai_crawler.middlewares.login import credentials
 from civitai_crawler.options import words_of
 from civitai_crawler.pipelines.names import component
-from civitai_crawler.spiders import arguments, preflight
+from civitai_crawler.spiders import arguments, choices, preflight
 from civitai_crawler.spiders.failing import FailuresSpider
 
 if TYPE_CHECKING:
@@ -62,9 +62,21 @@ class CivitaiSpider(FailuresSpider):
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
         spider = super().from_crawler(crawler, *args, **arguments.check(cls, kwargs))
         spider.settle_in(crawler.settings)
-        if arguments.is_fresh(kwargs):
-            feeds = [] if spider.dry_run else spider.feed_files(crawler.settings)
-            Ledger.of(crawler).start_anew(feeds)
+        ledger = Ledger.of(crawler)
+        within = Path(crawler.settings["JOBDIR"]).parent == spider.home(crawler.settings)
+        purpose.belong(ledger, spider.archive, within=within)
+        feeds = [] if spider.dry_run else spider.feed_files(crawler.settings)
+        is_lost = ledger.is_new and any(feed.exists() for feed in feeds)
+        if is_lost:
+            spider.logger.warning(
+                "The job folder is gone that knows what stands in the feeds of this archive: they "
+                "are set aside under the date, and everything is asked for anew"
+            )
+        if is_lost or arguments.is_fresh(kwargs):
+            ledger.start_anew(feeds)
+            purpose.belong(ledger, spider.archive, within=within)
+        if purpose.look_for(ledger, choices.chosen(spider, crawler.settings)):
+            spider.logger.info("The last run chose otherwise: its lists are read anew")
         return spider
 
     @classmethod

@@ -34,7 +34,6 @@ class GapsSpider(GoneSpider):
     """Base of the spiders that prove their completeness against counts."""
 
     username: str
-    include: set[str]
 
     def second_list(self) -> Request:
         """Ask for the posts that the first list has left out."""

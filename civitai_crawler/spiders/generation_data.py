@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from civitai_crawler.api import links
 from civitai_crawler.exceptions import UsageError
 from civitai_crawler.spiders import arguments
+from civitai_crawler.spiders.base import POSTS
 from civitai_crawler.spiders.generations import GenerationsSpider
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ class GenerationDataSpider(GenerationsSpider):
         self.image_ids = list(dict.fromkeys(ids))
 
     def plan(self) -> Iterator[Request]:
-        wanted = [[image_id, None, None, None] for image_id in self.image_ids]
-        for batch in self.batches(wanted, self.calls):
-            yield self.again(self.generation_batch(batch))
+        held = (image_id for image_id in self.image_ids if not self._is_held(image_id))
+        yield from self.ask([[image_id, None, None, None] for image_id in held], POSTS)
+
+    def _is_held(self, image_id: int) -> bool:
+        """Tell whether the data is in its feed already; once published it does not change."""
+        return self.ledger.is_known("GenerationData", image_id)

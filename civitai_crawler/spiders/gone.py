@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class GoneSpider(PicturesSpider):
     """Base of the spiders that compare a pass with the one before."""
 
+    include: set[str]
+
     @property
     def is_restricted(self) -> bool:
         """Whether the arguments keep a part of the creator's work from being listed."""
@@ -31,10 +33,13 @@ class GoneSpider(PicturesSpider):
         """Ask by id for what no list has shown in this pass; only that is proof."""
         if not self.ledger.passes or self.is_restricted or changes.has_failed(self.ledger):
             return
+        models = changes.unseen(self.ledger, "Model") if "models" in self.include else []
+        # What was not listed in this pass is unseen without being suspect.
+        listed = bool(self.include - {"models"})
         for kind, ids in (
-            ("Model", changes.unseen(self.ledger, "Model")),
-            ("Post", self.unseen_posts()),
-            ("Image", self.unseen_images()),
+            ("Model", models),
+            ("Post", self.unseen_posts() if listed else []),
+            ("Image", self.unseen_images() if listed else []),
         ):
             for batch in self.batches(ids, partial(self.calls_for, kind)):
                 yield self.trpc(

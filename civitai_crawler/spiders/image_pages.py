@@ -37,18 +37,17 @@ class ImagePagesSpider(PostsSpider):
     ) -> None:  # fmt: skip
         super().__init__(download=download, thumbs=thumbs, level=level, generation=generation)
         self.image_ids = arguments.listed("image_id", str(image_id), links.image_id)
-        self.posts = arguments.flag("posts", posts)
+        self.with_posts = arguments.flag("posts", posts)
 
     def plan(self) -> Iterator[Request]:
         for image_id in self.image_ids:
-            ask = self.request(
+            yield self.request(
                 endpoints.image_page(image_id),
                 self.parse_image_page,
                 route="page",
                 errback=self.on_no_image_page,
                 image_id=image_id,
             )
-            yield self.again(ask)
 
     def parse_image_page(self, response: TextResponse, image_id: int) -> Iterator[Any]:
         try:
@@ -85,7 +84,7 @@ class ImagePagesSpider(PostsSpider):
         if image.post_id is None and len(post_ids) == 1:
             image.post_id = post_ids[0]
         yield from self.pictures([parsers.ImageRecord(image, None)], response, inline=False)
-        if self.posts:
+        if self.with_posts:
             for post_id in dict.fromkeys([*post_ids, image.post_id]):
                 if post_id is not None:
                     yield self.page(post_id)

@@ -255,11 +255,11 @@ class PicturesSpider(GenerationsSpider):
             except BadRecordError as error:
                 yield from self.broken([error])
                 continue
-            if self.keeps(post):
+            if not self.keeps(post):
+                left_out.add(post_id)
+            elif self.known(post_id) is None:  # else a list has told more of it meanwhile
                 self.know(post)
                 yield from self.posted(post)
-            else:
-                left_out.add(post_id)
         kept = [Image(**fields) for fields in images if fields["post_id"] not in left_out]
         inline = {int(key): GenerationData(**fields) for key, fields in made.items()}
         records = [parsers.ImageRecord(image, inline.get(image.id)) for image in kept]

@@ -97,4 +97,4 @@ class PostPagesSpider(PostsSpider):
 
     def plan(self) -> Iterator[Request]:
         for post_id in self.post_ids:
-            yield self.again(self.page(post_id))
+            yield self.page(post_id)
