@@ -62,22 +62,25 @@ class CivitaiSpider(FailuresSpider):
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
         spider = super().from_crawler(crawler, *args, **arguments.check(cls, kwargs))
         spider.settle_in(crawler.settings)
-        ledger = Ledger.of(crawler)
-        within = Path(crawler.settings["JOBDIR"]).parent == spider.home(crawler.settings)
-        purpose.belong(ledger, spider.archive, within=within)
-        feeds = [] if spider.dry_run else spider.feed_files(crawler.settings)
-        is_lost = ledger.is_new and any(feed.exists() for feed in feeds)
+        spider.take_up(crawler.settings, fresh=arguments.is_fresh(kwargs))
+        return spider
+
+    def take_up(self, settings: Settings, *, fresh: bool) -> None:
+        """Go on with the archive's job, or begin it anew where *fresh* or its folder is gone."""
+        feeds = [] if self.dry_run else self.feed_files(settings)
+        within = Path(settings["JOBDIR"]).parent == self.home(settings)
+        purpose.belong(self.ledger, self.archive, within=within)
+        is_lost = self.ledger.is_new and any(map(Path.exists, feeds))
         if is_lost:
-            spider.logger.warning(
+            self.logger.warning(
                 "The job folder is gone that knows what stands in the feeds of this archive: they "
                 "are set aside under the date, and everything is asked for anew"
             )
-        if is_lost or arguments.is_fresh(kwargs):
-            ledger.start_anew(feeds)
-            purpose.belong(ledger, spider.archive, within=within)
-        if purpose.look_for(ledger, choices.chosen(spider, crawler.settings)):
-            spider.logger.info("The last run chose otherwise: its lists are read anew")
-        return spider
+        if is_lost or fresh:
+            self.ledger.start_anew(feeds)
+            purpose.belong(self.ledger, self.archive, within=within)
+        if purpose.look_for(self.ledger, choices.chosen(self, settings)):
+            self.logger.info("The last run chose otherwise: its lists are read anew")
 
     @classmethod
     def preflight(cls, settings: BaseSettings, given: dict[str, str]) -> list[dict[str, str]]:
