@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import time
+import urllib.request
 
 import pytest
+from scrapy.crawler import Crawler
+from scrapy.http import TextResponse
+from scrapy.utils.project import get_project_settings
 
+from civitai_crawler.ledger import Ledger
+from civitai_crawler.spiders.user_models import UserModelsSpider
 from civitai_crawler.standin import Standin, World, paging, rest_images, trpc_calls
 from civitai_crawler.standin.trpc_input import TrpcError
 from tests.cli import crawl, feed, ids, pointed_at, start
@@ -215,6 +221,27 @@ def test_hidden_is_told_from_absent_though_the_server_is_busy(standin, tmp_path,
     states = {one["id"]: one["state"] for one in standin.truth(signed_in=False)["generation"]}
     assert found == states
     assert asked
+
+
+def test_a_found_post_is_told_again_while_its_record_is_in_no_feed(standin, tmp_path):
+    """A kill may come between the commit of what is noted of it and that of its record."""
+    settings = get_project_settings()
+    settings.setdict(pointed_at(standin, tmp_path), "cmdline")
+    crawler = Crawler(UserModelsSpider, settings)
+    spider = UserModelsSpider.from_crawler(crawler, username="lumen_fox")
+    post_id = standin.truth(signed_in=False)["posts"][0]
+    request = spider.posts_of([post_id], [], {})
+    headers = {"Referer": f"{standin.site_url}/"}
+    with urllib.request.urlopen(urllib.request.Request(request.url, headers=headers)) as answer:
+        response = TextResponse(request.url, body=answer.read(), request=request)
+    try:
+        for _ in ("killed", "gone on"):
+            found = list(spider.parse_found_posts(response, [post_id], [], {}))
+            assert [post.id for post in found] == [post_id]
+        spider.ledger.add_item("Post", post_id)
+        assert not list(spider.parse_found_posts(response, [post_id], [], {}))
+    finally:
+        Ledger.abandon(crawler)
 
 
 @pytest.mark.parametrize("generation", ["full", "auto"])

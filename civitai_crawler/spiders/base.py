@@ -70,7 +70,8 @@ class CivitaiSpider(FailuresSpider):
         feeds = [] if self.dry_run else self.feed_files(settings)
         within = Path(settings["JOBDIR"]).parent == self.home(settings)
         purpose.belong(self.ledger, self.archive, within=within)
-        is_lost = self.ledger.is_new and any(map(Path.exists, feeds))
+        written = (feed for feed in feeds if feed.is_file() and feed.stat().st_size)
+        is_lost = self.ledger.is_new and any(written)
         if is_lost:
             self.logger.warning(
                 "The job folder is gone that knows what stands in the feeds of this archive: they "

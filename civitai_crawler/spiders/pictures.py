@@ -257,8 +257,12 @@ class PicturesSpider(GenerationsSpider):
                 continue
             if not self.keeps(post):
                 left_out.add(post_id)
-            elif self.known(post_id) is None:  # else a list has told more of it meanwhile
+                continue
+            if self.known(post_id) is None:
                 self.know(post)
+            # A list may have told more of it meanwhile. Being known by a mark says nothing of that:
+            # a killed run may have left the mark and not the record.
+            if not self.ledger.is_known("Post", post_id):
                 yield from self.posted(post)
         kept = [Image(**fields) for fields in images if fields["post_id"] not in left_out]
         inline = {int(key): GenerationData(**fields) for key, fields in made.items()}
