@@ -220,6 +220,25 @@ def test_a_feed_that_was_shortened_is_said_and_continued(folder, tmp_path, caplo
     assert path.read_bytes() == b"one\nthree\n"
 
 
+def test_a_kill_does_not_forget_that_a_feed_was_shortened(folder, tmp_path):
+    """Its length is committed with the taking charge, what it lacks is forgotten later."""
+    feed = tmp_path / "a.jsonl"
+    ledger = Ledger(folder)
+    write(ledger, feed, b"one\ntwo\n")
+    ledger.commit()
+    dropped(ledger)
+    feed.write_bytes(b"one\n")
+    ledger = Ledger(folder)
+    ledger.feeds.take_charge(feed)
+    ledger.commit()
+    dropped(ledger)
+    ledger = Ledger(folder)
+    ledger.feeds.take_charge(feed)
+    assert ledger.feeds.shortened() == {feed}
+    assert ledger.feeds.shortened() == set()
+    dropped(ledger)
+
+
 def test_two_crawls_do_not_write_to_one_feed(tmp_path):
     path = tmp_path / "all.jsonl"
     first, second = Ledger(tmp_path / "a"), Ledger(tmp_path / "b")

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 #: Last bytes of a line that is ended, in UTF-16 and UTF-32 too.
 _ENDS = (b"\n", b"\0")
+#: Facts that name feeds which are shorter than they were left; a kill must not make them forgotten.
+_CUT = "shortened "
 
 
 class FeedFile(io.BufferedIOBase):
@@ -113,8 +115,6 @@ class Feeds:
         #: Where cut tails go.
         self._aside = (folder or Path()) / "cut"
         self._files: dict[Path, FeedFile] = {}
-        #: Those that somebody has shortened since the last run.
-        self.shortened: set[Path] = set()
 
     def take_charge(self, path: Path, *, anew: bool = False) -> FeedFile:
         """Return the feed at *path* as its last run left it, or with *anew* emptied.
@@ -143,6 +143,14 @@ class Feeds:
         file.end_line()
         return file
 
+    def shortened(self) -> set[Path]:
+        """Return the feeds that somebody has shortened, each once: it is for the caller to mend."""
+        rows = self._db.execute(
+            "SELECT name FROM facts WHERE name GLOB ?", (_CUT + "*",)
+        ).fetchall()
+        self._db.executemany("DELETE FROM facts WHERE name = ?", rows)
+        return {Path(name.removeprefix(_CUT)) for (name,) in rows}
+
     def follow(self, before: Path, now: Path) -> None:
         """Know the feeds below *before* by where they are now, if they were moved along."""
         for (text,) in self._db.execute("SELECT path FROM feeds").fetchall():
@@ -163,7 +171,9 @@ class Feeds:
                 file.path,
                 length - file.length,
             )
-            self.shortened.add(file.path)
+            self._db.execute(
+                "INSERT OR REPLACE INTO facts VALUES (?, '')", (_CUT + str(file.path),)
+            )
         elif file.length > length and not closed:
             # Most likely torn lines of ours; but if somebody else wrote, it must not be lost.
             self._aside.mkdir(parents=True, exist_ok=True)

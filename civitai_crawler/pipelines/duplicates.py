@@ -68,7 +68,7 @@ class DuplicatesPipeline:
     def _forget_cut(self, archive: str) -> None:
         """Forget the records that somebody has cut off their feed, so that they come anew."""
         folder = shelf.folder(self._crawler.settings["CIVITAI_ARCHIVE"], archive)
-        shortened = {feed.stem for feed in self._ledger.feeds.shortened if feed.parent == folder}
+        shortened = {feed.stem for feed in self._ledger.feeds.shortened() if feed.parent == folder}
         for item, stem in ((item, stem) for stem, item in FEEDS.items() if stem in shortened):
             found = (heads(feed, log) for feed in feeds(folder, stem))
             kept = {str(head.id) for _, head in chain.from_iterable(found)}
