@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from civitai_crawler.items import Image
 from civitai_crawler.ledger.schema import LedgerError
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
+
+    from civitai_crawler.items import ModelFile
 
 #: Bytes of a stored file from which on it is worth a commit of its own.
 BIG = 1 << 20
@@ -30,6 +33,14 @@ class Media:
     """The published hash it was checked against; ``none`` when none is published."""
     content_type: str | None = None
     """What the bytes are."""
+
+    def fill(self, item: ModelFile | Image) -> None:
+        """Write the stored file into the fields of *item*."""
+        item.path, item.size_bytes, item.sha256 = self.path, self.size, self.sha256
+        if isinstance(item, Image):
+            item.content_type = self.content_type
+        else:
+            item.verified = self.verified
 
 
 class StoredFiles:

@@ -154,10 +154,5 @@ class KnownItemsPipeline:
         """Name the file that an earlier run has stored, also where this one wants none."""
         kind, _ = MEDIA_KINDS[type(item)]
         media = self._ledger.media(kind, item.id)
-        if media is None:
-            return
-        item.path, item.size_bytes, item.sha256 = media.path, media.size, media.sha256
-        if isinstance(item, Image):
-            item.content_type = media.content_type
-        else:
-            item.verified = media.verified
+        if media is not None:
+            media.fill(item)

@@ -95,10 +95,6 @@ class OriginalImagesPipeline(StreamedMediaPipeline):
     def inspect_large(self, kind: Kind, file: Path) -> None:
         check_still(file, kind)
 
-    def fill(self, item: Image, media: Media) -> None:
-        item.path, item.size_bytes = media.path, media.size
-        item.sha256, item.content_type = media.sha256, media.content_type
-
 
 def check_still(file: Path | BytesIO, kind: Kind, at_most: int = MAX_PIXELS) -> bool:
     """Decode a still image (blocking); tell whether it has no more than *at_most* pixels.

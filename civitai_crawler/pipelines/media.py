@@ -119,10 +119,6 @@ class StreamedMediaPipeline(ABC):
         """Look at what was too large for :meth:`inspect`."""
         raise NotImplementedError
 
-    @abstractmethod
-    def fill(self, item: Any, media: Media) -> None:
-        """Write the stored file into the item's fields."""
-
     def is_wanted(self, item: Any) -> bool:
         """Tell whether the item's file is to be fetched."""
         return True
@@ -227,7 +223,7 @@ class StreamedMediaPipeline(ABC):
 
     def _settle(self, item: Any, outcome: Media | CivitaiError) -> None:
         if isinstance(outcome, Media):
-            self.fill(item, outcome)
+            outcome.fill(item)
         elif isinstance(outcome, RefusedError):
             self.count(f"failed/{outcome.reason}")
             logger.info("No file for %s %d: %s", self.kind, item.id, outcome.message)

@@ -140,10 +140,6 @@ class ModelFilesPipeline(StreamedMediaPipeline):
         logger.info("Stored %s (%.1f MiB)", stored.path, stored.size / 2**20)
         return stored
 
-    def fill(self, item: ModelFile, media: Media) -> None:
-        item.path, item.size_bytes = media.path, media.size
-        item.sha256, item.verified = media.sha256, media.verified
-
 
 def printed_link(link: str | None) -> str | None:
     """Return path and query of a printed download link, without a key; the host is our choice."""

@@ -113,7 +113,7 @@ def _weights(head: bytes) -> Kind | None:
     # A pickle: PROTO 2-5 and a first opcode; old PyTorch files begin with a pickled magic number.
     if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):  # noqa: PLR2004  # the PROTO opcode
         return Kind("pt", "application/octet-stream", "weights")
-    if head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= _HEADER_LIMIT:  # noqa: PLR2004  # "{}"
+    if head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= _HEADER_LIMIT:  # noqa: PLR2004  # at least {}
         return Kind("safetensors", "application/octet-stream", "weights")
     # ONNX: a protobuf whose first field is ir_version, followed by the producer's name.
     if head[0] == 0x08 and head[1:2] < b"\x20" and head[2:3] == b"\x12":  # noqa: PLR2004  # field tags
