@@ -95,3 +95,14 @@ def feed(archive: Path, name: str) -> list[dict[str, Any]]:
 def ids(archive: Path, name: str) -> list[Any]:
     """Return the ids of one feed, sorted, repetitions included."""
     return sorted(record["id"] for record in feed(archive, name))
+
+
+def assert_archived(standin: Standin, archive: Path, *, signed_in: bool = False) -> None:
+    """Compare the feeds of *archive* with the stand-in's truth, each id once."""
+    truth = standin.truth(signed_in=signed_in)
+    assert ids(archive, "models") == truth["models"]
+    assert ids(archive, "model_versions") == truth["versions"]
+    assert ids(archive, "model_files") == [one["id"] for one in truth["files"]]
+    assert ids(archive, "posts") == truth["posts"]
+    assert ids(archive, "images") == sorted(one["id"] for one in truth["images"])
+    assert ids(archive, "generation_data") == sorted(one["id"] for one in truth["generation"])

@@ -9,7 +9,7 @@ import pytest
 
 from civitai_crawler.archive import records
 from civitai_crawler.items import Image
-from tests.cli import crawl, feed, ids, scrapy
+from tests.cli import assert_archived, crawl, feed, ids, scrapy
 
 USER = "lumen_fox"
 STEMS = (
@@ -25,13 +25,7 @@ STEMS = (
 
 def assert_whole(standin, archive):
     """Compare every feed with the truth, each id once."""
-    truth = standin.truth(signed_in=False)
-    assert ids(archive, "models") == truth["models"]
-    assert ids(archive, "model_versions") == truth["versions"]
-    assert ids(archive, "model_files") == [one["id"] for one in truth["files"]]
-    assert ids(archive, "posts") == truth["posts"]
-    assert ids(archive, "images") == sorted(one["id"] for one in truth["images"])
-    assert ids(archive, "generation_data") == sorted(one["id"] for one in truth["generation"])
+    assert_archived(standin, archive)
     assert len(feed(archive, "creators")) == 1
 
 

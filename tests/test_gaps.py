@@ -16,7 +16,7 @@ from civitai_crawler.ledger import Ledger
 from civitai_crawler.spiders.user_models import UserModelsSpider
 from civitai_crawler.standin import Standin, World, paging, rest_images, trpc_calls
 from civitai_crawler.standin.trpc_input import TrpcError
-from tests.cli import crawl, feed, ids, pointed_at, start
+from tests.cli import assert_archived, crawl, feed, ids, pointed_at, start
 
 
 def report_of(folder):
@@ -30,13 +30,7 @@ def code(folder):
 
 def assert_whole(standin, folder, *, signed_in=False):
     """Compare every feed with the truth by id, and see that the report agrees."""
-    archive, truth = folder / "lumen_fox", standin.truth(signed_in=signed_in)
-    assert ids(archive, "models") == truth["models"]
-    assert ids(archive, "model_versions") == truth["versions"]
-    assert ids(archive, "model_files") == [one["id"] for one in truth["files"]]
-    assert ids(archive, "posts") == truth["posts"]
-    assert ids(archive, "images") == sorted(one["id"] for one in truth["images"])
-    assert ids(archive, "generation_data") == sorted(one["id"] for one in truth["generation"])
+    assert_archived(standin, folder / "lumen_fox", signed_in=signed_in)
     report = report_of(folder)
     assert report["verdict"]["code"] == 0, report
     assert report["not_obtained"] == []

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from civitai_crawler.standin import Standin, World
-from tests.cli import crawl, feed, ids, pointed_at, scrapy, start
+from tests.cli import assert_archived, crawl, feed, ids, pointed_at, scrapy, start
 
 USER = "lumen_fox"
 
@@ -29,16 +29,6 @@ def interrupted(standin, folder, spider, *arguments, after, env=None):
     standin.log.clear()
 
 
-def assert_complete(standin, archive):
-    truth = standin.truth(signed_in=False)
-    assert ids(archive, "models") == truth["models"]
-    assert ids(archive, "model_versions") == truth["versions"]
-    assert ids(archive, "model_files") == [one["id"] for one in truth["files"]]
-    assert ids(archive, "posts") == truth["posts"]
-    assert ids(archive, "images") == sorted(one["id"] for one in truth["images"])
-    assert ids(archive, "generation_data") == sorted(one["id"] for one in truth["generation"])
-
-
 @pytest.mark.parametrize("choice", ["since=2025-06-01", "level=1", "generation=none"])
 def test_what_an_unfinished_run_passed_over_is_found(standin, tmp_path, choice):
     interrupted(
@@ -46,7 +36,7 @@ def test_what_an_unfinished_run_passed_over_is_found(standin, tmp_path, choice):
     )  # fmt: skip
     ended = crawl(standin, tmp_path, username=USER, download="none")
     assert ended.code == 0, ended.log
-    assert_complete(standin, tmp_path / USER)
+    assert_archived(standin, tmp_path / USER)
 
 
 def test_files_that_an_unfinished_run_did_not_want_are_fetched(standin, tmp_path):
